@@ -1,0 +1,43 @@
+"""Everything that listens: Django, and beside it what must not go through it."""
+
+import os
+from typing import Any
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django = get_asgi_application()  # first: it sets Django up, and what follows imports models
+
+from channels.auth import AuthMiddlewareStack  # noqa: E402
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
+from django.conf import settings  # noqa: E402
+from starlette.responses import Response  # noqa: E402
+
+from accounts.asgi import ByToken  # noqa: E402
+from config.problems import CONTENT_TYPE, problem  # noqa: E402
+from notifications.routing import urlpatterns  # noqa: E402
+from videos.media import media  # noqa: E402
+from videos.uploads import UploadLimit, too_large  # noqa: E402
+
+
+async def refuse_large(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    await Response(problem(413, too_large()), status_code=413, media_type=CONTENT_TYPE)(scope, receive, send)
+
+
+site = UploadLimit(django, refuse=refuse_large)
+media_by_user = ByToken(media, otherwise=AuthMiddlewareStack(media))
+sockets = URLRouter(urlpatterns)
+
+
+async def http(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    app = media_by_user if scope["path"].startswith(settings.MEDIA_URL) else site
+    await app(scope, receive, send)
+
+
+application = ProtocolTypeRouter(
+    {
+        "http": http,
+        "websocket": ByToken(sockets, otherwise=AllowedHostsOriginValidator(AuthMiddlewareStack(sockets))),
+    }
+)

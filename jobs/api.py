@@ -1,0 +1,97 @@
+"""Jobs over HTTP: what a job looks like from outside, and what its owner may do with it."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from ninja import Field, Router, Schema
+from ninja.errors import HttpError
+
+from jobs.models import Job, State
+from jobs.task import registry
+
+RETRY_AFTER = 1  # seconds after which a client may ask again
+RECENT = 50
+
+router = Router(tags=["jobs"])
+
+
+class ErrorOut(Schema):
+    type: str = Field(description="The kind of error, for programs.")
+    message: str = Field(description="What is wrong and what can be done, for people.")
+
+
+class JobOut(Schema):
+    """A piece of background work and where it stands."""
+
+    id: UUID
+    task: str
+    state: State
+    version: int = Field(description="Goes up with every change: of two answers, the higher one is newer.")
+    progress: float | None = Field(description="The part done, from 0 to 1, if it is known.")
+    note: str
+    attempt: int
+    max_attempts: int
+    run_at: datetime = Field(description="When the next attempt may begin.")
+    created_at: datetime
+    started_at: datetime | None = Field(description="When the latest attempt began.")
+    finished_at: datetime | None
+    result: Any | None
+    error: ErrorOut | None
+    links: dict[str, str]
+
+    @staticmethod
+    def resolve_links(job: Job) -> dict[str, str]:
+        task = registry.get(job.task)
+        about = task.links(**job.args) if task and task.links else {}
+        return {"self": address(job), **about}
+
+
+def address(job: Job) -> str:
+    return reverse("api:job", args=[job.pk])
+
+
+def accepted(job: Job, response: HttpResponse) -> tuple[Literal[202], Job]:
+    """The answer to a request that became a job: where to ask for it, and when."""
+    response["Location"] = address(job)
+    response["Retry-After"] = str(RETRY_AFTER)
+    return 202, job
+
+
+@router.get("", response=list[JobOut], summary="Your recent jobs")
+def list_jobs(request: HttpRequest, state: State | None = None) -> Any:
+    """The latest fifty, newest first."""
+    jobs = Job.objects.filter(owner=request.auth)
+    return (jobs.filter(state=state) if state else jobs)[:RECENT]
+
+
+@router.get("/{uuid:job_id}", response=JobOut, url_name="job", summary="One job")
+def get_job(request: HttpRequest, job_id: UUID, response: HttpResponse) -> Job:
+    job = get_object_or_404(Job, pk=job_id, owner=request.auth)
+    if not job.finished:
+        response["Retry-After"] = str(RETRY_AFTER)
+    return job
+
+
+@router.post("/{uuid:job_id}/cancel", response=JobOut, summary="Cancel a job")
+def cancel_job(request: HttpRequest, job_id: UUID) -> Job:
+    """A running job stops within seconds. Answers 409 when the job has already finished."""
+    return _moved(request, job_id, "cancel")
+
+
+@router.post("/{uuid:job_id}/requeue", response={202: JobOut}, summary="Run a dead or cancelled job again")
+def requeue_job(request: HttpRequest, job_id: UUID, response: HttpResponse) -> Any:
+    """Answers 409 when the job is neither dead nor cancelled."""
+    return accepted(_moved(request, job_id, "requeue"), response)
+
+
+def _moved(request: HttpRequest, job_id: UUID, verb: Literal["cancel", "requeue"]) -> Job:
+    job = get_object_or_404(Job, pk=job_id, owner=request.auth)
+    moved = getattr(Job.objects.filter(pk=job.pk), verb)()
+    if not moved:
+        job.refresh_from_db()
+        raise HttpError(409, f"This job is {job.state}: there is nothing to {verb}.")
+    return moved[0]

@@ -1,0 +1,261 @@
+"""The job: one durable row for every piece of background work, and the only ways to move it."""
+
+import traceback
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import F, Q, Value
+from django.db.models.functions import Now
+from django.db.models.sql import UpdateQuery
+
+from jobs.errors import LeaseLost
+from jobs.signals import job_changed
+
+ERRORS_KEPT = 25
+TRACEBACK_CHARACTERS = 10_000
+
+
+class State(models.TextChoices):
+    QUEUED = "queued"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+
+WAITING = (State.QUEUED, State.RETRYING)
+UNFINISHED = (*WAITING, State.RUNNING)
+FINISHED = (State.SUCCEEDED, State.DEAD, State.CANCELLED)
+
+# verb: (the states it may leave, the state it enters)
+TRANSITIONS: dict[str, tuple[tuple[State, ...], State]] = {
+    "start": (WAITING, State.RUNNING),
+    "succeed": ((State.RUNNING,), State.SUCCEEDED),
+    "retry": ((State.RUNNING,), State.RETRYING),
+    "bury": (UNFINISHED, State.DEAD),
+    "cancel": (UNFINISHED, State.CANCELLED),
+    "requeue": ((State.DEAD, State.CANCELLED), State.QUEUED),
+}
+
+NO_LEASE: dict[str, Any] = {"lease_token": None, "lease_until": None}
+
+
+def from_now(delay: timedelta) -> models.Expression:
+    """A moment by the database's clock: servers whose clocks differ still agree on when a lease ends."""
+    return models.ExpressionWrapper(Now() + Value(delay), output_field=models.DateTimeField())
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    def waiting(self) -> Self:
+        return self.filter(state__in=WAITING)
+
+    def due(self) -> Self:
+        return self.waiting().filter(run_at__lte=Now())
+
+    def holding_lease(self, job: "Job") -> Self:
+        """The row of `job`, if the lease under which it was started still holds."""
+        return self.filter(pk=job.pk, state=State.RUNNING, lease_token=job.lease_token)
+
+    def lease_ran_out(self) -> Self:
+        return self.filter(state=State.RUNNING, lease_until__lt=Now())
+
+    def move(self, verb: str, **changes: Any) -> list["Job"]:
+        """Move those of these jobs that may make this move, and return them as they now are.
+
+        The only writer of `state`. One conditional UPDATE, so of any number of processes that ask for the same move
+        one wins, and the rows returned say which.
+        """
+        allowed, state = TRANSITIONS[verb]
+        return self.filter(state__in=allowed).change(state=state, **changes)
+
+    def change(self, **changes: Any) -> list["Job"]:
+        """Change these jobs and announce it once it is committed. Returns them as they now are."""
+        jobs = self.update_returning(version=F("version") + 1, **changes)
+        announce(jobs)
+        return jobs
+
+    def update_returning(self, **changes: Any) -> list["Job"]:
+        """`update()` that returns the rows it changed, by UPDATE … RETURNING, which Django's ORM cannot say."""
+        update = self.query.chain(UpdateQuery)
+        update.add_update_values(changes)
+        sql, parameters = update.get_compiler(self.db).as_sql()
+        return list(self.model.objects.using(self.db).raw(f"{sql} RETURNING *", parameters))
+
+    def start(self, worker: str) -> list["Job"]:
+        """Begin an attempt at each that is due, under a fresh lease. Nothing returned: somebody else was first."""
+        return self.due().move(
+            "start",
+            attempt=F("attempt") + 1,
+            lease_token=uuid.uuid4(),
+            lease_until=from_now(settings.JOB_LEASE),
+            worker=worker,
+            started_at=Now(),
+            progress=None,
+            note="",
+        )
+
+    def cancel(self) -> list["Job"]:
+        """A running attempt learns of it at its next `advance()` and ends its child process."""
+        return self.move("cancel", finished_at=Now(), **NO_LEASE)
+
+    def requeue(self) -> list["Job"]:
+        """Give finished work a fresh set of attempts. What went wrong before stays on record."""
+        return self.move(
+            "requeue", attempt=0, run_at=Now(), published_at=None, finished_at=None, progress=None, note="", error=None
+        )
+
+
+class Job(models.Model):
+    """One launch of a task. Written in the transaction of whatever caused it; the broker only carries its id."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    task = models.CharField(max_length=100, help_text="The name of the task's function, with its app.")
+    args = models.JSONField(default=dict, help_text="The keyword arguments of the task.")
+    queue = models.CharField(max_length=50, help_text="Which workers may run it.")
+    key = models.CharField(
+        max_length=200, null=True, blank=True, help_text="Idempotency key: one job per task and key, ever."
+    )
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="jobs",
+        help_text="Who is told what becomes of it.",
+    )
+
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    version = models.PositiveIntegerField(default=1, help_text="Goes up with every change. The newest is the truth.")
+    attempt = models.PositiveSmallIntegerField(default=0, help_text="Attempts begun since it was queued.")
+    max_attempts = models.PositiveSmallIntegerField(help_text="Dead after this many.")
+    run_at = models.DateTimeField(db_default=Now(), help_text="Not before this moment.")
+    published_at = models.DateTimeField(
+        null=True, help_text="When its id was last given to the broker. Empty: the clock will, once it is due."
+    )
+
+    lease_token = models.UUIDField(null=True, help_text="Names the attempt that may change the row.")
+    lease_until = models.DateTimeField(null=True, help_text="When the attempt is taken for dead unless renewed.")
+    worker = models.CharField(max_length=100, blank=True, help_text="Who runs it, or ran it last.")
+
+    progress = models.FloatField(null=True, help_text="The part done, from 0 to 1.")
+    note = models.CharField(max_length=200, blank=True, help_text="Where it stands, in a person's words.")
+    result = models.JSONField(null=True, help_text="What the task returned.")
+    error = models.JSONField(null=True, help_text="Why it is not well, for its owner: type and message.")
+    errors = models.JSONField(default=list, help_text="Every failed attempt, for operators.")
+
+    created_at = models.DateTimeField(db_default=Now(), help_text="When it was enqueued.")
+    started_at = models.DateTimeField(null=True, help_text="When its latest attempt began.")
+    finished_at = models.DateTimeField(null=True, help_text="When it succeeded, died or was cancelled.")
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["task", "key"], name="job_key_once"),
+            models.CheckConstraint(condition=Q(state__in=State.values), name="job_state_known"),
+            models.CheckConstraint(
+                condition=Q(state=State.RUNNING, lease_token__isnull=False)
+                | (~Q(state=State.RUNNING) & Q(lease_token__isnull=True)),
+                name="job_lease_while_running",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["owner", "-created_at"], name="job_by_owner"),
+            models.Index(fields=["state", "-created_at"], name="job_by_state"),
+            models.Index(fields=["published_at", "run_at"], name="job_waiting", condition=Q(state__in=WAITING)),
+            models.Index(fields=["lease_until"], name="job_running", condition=Q(state=State.RUNNING)),
+        ]
+
+    # Set by the heartbeat when it finds that the lease is gone; `advance()` passes it on to the task body.
+    lease_lost = False
+    # What `advance()` was told last, not yet written by the heartbeat.
+    unwritten: dict[str, Any] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.id}"
+
+    @property
+    def finished(self) -> bool:
+        return self.state in FINISHED
+
+    def advance(self, fraction: float | None, note: str = "") -> None:
+        """Say how far the attempt has come. Costs nothing: the heartbeat writes it, at most twice a second.
+
+        Raises LeaseLost if the job was cancelled or given to another worker, so a long body calls this often.
+        """
+        if self.lease_lost:
+            raise LeaseLost(str(self))
+        self.unwritten = {"progress": fraction, "note": note[:200]}
+
+    @contextmanager
+    def finishing(self, result: Any = None) -> Iterator[None]:
+        """The transaction in which the job succeeds: what is written inside exists exactly when it has.
+
+        The row is moved first. That takes its lock, so nobody can rescue or cancel the job before the commit, and a
+        worker that lost its lease is stopped before it writes anything. Raises LeaseLost.
+        """
+        with transaction.atomic():
+            self.succeed(result)
+            yield
+        self.state = State.SUCCEEDED
+
+    def succeed(self, result: Any = None) -> None:
+        self._end("succeed", result=result, progress=1.0, note="", error=None, finished_at=Now())
+
+    def retry(self, error: BaseException, message: str, delay: timedelta) -> None:
+        self._end(
+            "retry",
+            run_at=from_now(delay),
+            published_at=None,
+            progress=None,
+            note="",
+            error=told(error, message),
+            errors=self._errors_and(error),
+        )
+
+    def bury(self, error: BaseException, message: str) -> None:
+        self._end("bury", finished_at=Now(), error=told(error, message), errors=self._errors_and(error))
+
+    def _end(self, verb: str, **changes: Any) -> None:
+        """End the attempt. Fenced: raises LeaseLost unless the lease it was started under still holds."""
+        moved = Job.objects.holding_lease(self).move(verb, **NO_LEASE, **changes)
+        if not moved:
+            raise LeaseLost(str(self))
+
+    def _errors_and(self, error: BaseException) -> list[dict[str, Any]]:
+        return [*self.errors, record(self, error)][-ERRORS_KEPT:]
+
+
+def told(error: BaseException, message: str) -> dict[str, str]:
+    """An error as its owner sees it."""
+    return {"type": type(error).__name__, "message": message}
+
+
+def record(job: Job, error: BaseException) -> dict[str, Any]:
+    """A failed attempt as operators see it."""
+    return {
+        "attempt": job.attempt,
+        "error": type(error).__name__,
+        "message": str(error),
+        "traceback": "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:],
+        "worker": job.worker,
+        "started_at": _iso(job.started_at),
+        "failed_at": _iso(datetime.now().astimezone()),
+    }
+
+
+def announce(jobs: Iterable[Job]) -> None:
+    """Send `job_changed` for each, once what changed them is committed."""
+    for job in jobs:
+        transaction.on_commit(lambda job=job: job_changed.send_robust(sender=Job, job=job), robust=True)  # type: ignore[misc]
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

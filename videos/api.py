@@ -1,0 +1,71 @@
+"""Videos over HTTP."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from ninja import File, Form, Router, Schema
+from ninja.errors import HttpError
+from ninja.files import UploadedFile
+
+from jobs.api import JobOut, accepted
+from videos import media, uploads
+from videos.models import Rendition, Video
+
+router = Router(tags=["videos"])
+
+
+class RenditionOut(Schema):
+    name: str
+    width: int
+    height: int
+    url: str
+
+    @staticmethod
+    def resolve_url(rendition: Rendition) -> str:
+        return media.address(rendition.file, rendition.video)
+
+
+class VideoOut(Schema):
+    """A video. It is ready when its job has succeeded: then it has renditions and a poster."""
+
+    id: UUID
+    title: str
+    duration: float | None
+    job: JobOut | None
+    poster_url: str | None
+    renditions: list[RenditionOut]
+
+    @staticmethod
+    def resolve_poster_url(video: Video) -> str | None:
+        return media.address(video.poster, video) if video.poster else None
+
+
+@router.post("", response={202: JobOut}, summary="Upload a video")
+def upload_video(request: HttpRequest, response: HttpResponse, file: File[UploadedFile], title: Form[str] = "") -> Any:
+    """Answers as soon as the file is stored, with the job that transcodes it. Without a title, the file's name is."""
+    try:
+        video = uploads.receive(request.auth, file, title)
+    except uploads.Refused as refusal:
+        raise HttpError(422, str(refusal)) from refusal
+    assert video.job
+    return accepted(video.job, response)
+
+
+@router.get("", response=list[VideoOut], summary="Your videos")
+def list_videos(request: HttpRequest) -> Any:
+    """Newest first."""
+    return Video.objects.of(request.auth)
+
+
+@router.get("/{uuid:video_id}", response=VideoOut, summary="One video")
+def get_video(request: HttpRequest, video_id: UUID) -> Video:
+    return get_object_or_404(Video.objects.of(request.auth), pk=video_id)
+
+
+@router.delete("/{uuid:video_id}", response={204: None}, summary="Delete a video")
+def delete_video(request: HttpRequest, video_id: UUID) -> tuple[int, None]:
+    """Its files go too, and its job is cancelled if it has not finished."""
+    get_object_or_404(Video.objects.of(request.auth), pk=video_id).remove()
+    return 204, None

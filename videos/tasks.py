@@ -1,0 +1,26 @@
+from datetime import timedelta
+from typing import Any
+
+from jobs.models import Job
+from jobs.task import task
+from jobs.workspace import workspace
+from videos import publishing, transcoding
+from videos.models import Video
+from videos.probing import NotPlayable
+
+
+def about(video_id: str) -> dict[str, str]:
+    return {"video": f"/api/videos/{video_id}", "page": f"/videos/{video_id}"}
+
+
+@task(queue="media", max_attempts=3, time_limit=timedelta(hours=2), permanent=NotPlayable, links=about)
+def transcode_video(job: Job, video_id: str) -> None:
+    video = Video.objects.get(pk=video_id)
+    with workspace(job) as folder:
+        try:
+            encoded = transcoding.encode(publishing.original_of(video), folder, on_progress=job.advance)
+        except NotPlayable:
+            video.discard_original()
+            raise
+        with publishing.stored(encoded, video, attempt=job.lease_token) as files, job.finishing({"video": video_id}):
+            publishing.publish(video, files)

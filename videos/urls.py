@@ -1,0 +1,14 @@
+from django.urls import path
+
+from videos import views
+
+app_name = "videos"
+urlpatterns = [
+    path("", views.library, name="library"),
+    path("<uuid:video_id>", views.video, name="video"),
+    path("<uuid:video_id>/card", views.card, name="card"),
+    path("<uuid:video_id>/cancel", views.cancel, name="cancel"),
+    path("<uuid:video_id>/requeue", views.requeue, name="requeue"),
+    path("<uuid:video_id>/delete", views.delete, name="delete"),
+    path("jobs/<uuid:job_id>/card", views.card_of_job, name="card-of-job"),
+]

@@ -1,0 +1,78 @@
+"""Video pages. The page itself uploads by the API; the form works without JavaScript too."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from jobs.models import Job
+from videos import uploads
+from videos.models import Video
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def library(request: HttpRequest) -> HttpResponse:
+    if request.method == "POST":
+        return _upload(request)
+    return render(request, "videos/library.html", {"videos": Video.objects.of(request.user)})
+
+
+def _upload(request: HttpRequest) -> HttpResponse:
+    file = request.FILES.get("file")
+    if file is None:
+        messages.error(request, "Choose a video first.")
+        return redirect("videos:library")
+    try:
+        uploads.receive(request.user, file, request.POST.get("title", ""))
+    except uploads.Refused as refusal:
+        messages.error(request, str(refusal))
+    return redirect("videos:library")
+
+
+@login_required
+@require_GET
+def video(request: HttpRequest, video_id: UUID) -> HttpResponse:
+    return render(request, "videos/video.html", {"video": _mine(request, video_id)})
+
+
+@login_required
+@require_GET
+def card(request: HttpRequest, video_id: UUID) -> HttpResponse:
+    """One card of the library, for the page to put in place when the video's job has moved."""
+    return render(request, "videos/card.html", {"video": _mine(request, video_id)})
+
+
+@login_required
+@require_GET
+def card_of_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
+    """The same, for a job that the page has just begun or heard of."""
+    return render(request, "videos/card.html", {"video": get_object_or_404(Video.objects.of(request.user), job=job_id)})
+
+
+@login_required
+@require_POST
+def cancel(request: HttpRequest, video_id: UUID) -> HttpResponse:
+    Job.objects.filter(pk=_mine(request, video_id).job_id).cancel()
+    return redirect("videos:library")
+
+
+@login_required
+@require_POST
+def requeue(request: HttpRequest, video_id: UUID) -> HttpResponse:
+    Job.objects.filter(pk=_mine(request, video_id).job_id).requeue()
+    return redirect("videos:library")
+
+
+@login_required
+@require_POST
+def delete(request: HttpRequest, video_id: UUID) -> HttpResponse:
+    _mine(request, video_id).remove()
+    return redirect("videos:library")
+
+
+def _mine(request: HttpRequest, video_id: UUID) -> Video:
+    return get_object_or_404(Video.objects.of(request.user), pk=video_id)
