@@ -24,6 +24,7 @@ class ByToken:
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         scheme, _, secret = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1").partition(" ")
         if scheme.lower() != "bearer":
-            return await self.otherwise(scope, receive, send)
+            await self.otherwise(scope, receive, send)
+            return
         user = await database_sync_to_async(tokens.user_of)(secret.strip())
         await self.app({**scope, "user": user or AnonymousUser()}, receive, send)

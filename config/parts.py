@@ -43,4 +43,3 @@ def valkey_socket(data_dir: Path) -> Path:
         return socket
     digest = hashlib.sha256(str(data_dir).encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"nightshift-{digest}.sock"
-

@@ -23,9 +23,8 @@ DETAILS = {
 def problem(status: int, detail: str = "", **more: Any) -> bytes:
     """The body of an error answer. `more` are extension members."""
     title = HTTPStatus(status).phrase
-    return json.dumps(
-        {"type": "about:blank", "title": title, "status": status, "detail": detail or DETAILS.get(status, title), **more}
-    ).encode()
+    detail = detail or DETAILS.get(status, title)
+    return json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail, **more}).encode()
 
 
 class ProblemMiddleware:
@@ -36,7 +35,8 @@ class ProblemMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if response.status_code >= 400 and request.path.startswith("/api/") and response["Content-Type"] != CONTENT_TYPE:
+        failed = response.status_code >= 400 and request.path.startswith("/api/")
+        if failed and response["Content-Type"] != CONTENT_TYPE:
             response.content = problem(response.status_code)
             response["Content-Type"] = CONTENT_TYPE
         return response

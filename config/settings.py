@@ -1,14 +1,14 @@
 """All settings, in one file, driven by the environment. Nothing set means: development on this machine.
 
-    DATA_DIR       the folder that holds everything a run writes (default: ./data)
-    PORT           where the site listens (default: 8000)
-    SITE_URL       how people reach the site, for links in mails and webhooks
-    SECRET_KEY     required as soon as DEBUG is off
-    DEBUG          "0" in production
-    ALLOWED_HOSTS  comma-separated
-    DATABASE_URL   default: SQLite in DATA_DIR
-    REDIS_URL      default: a Valkey of our own, on a socket in DATA_DIR
-    EMAIL_URL      default: files in DATA_DIR/mail
+DATA_DIR       the folder that holds everything a run writes (default: ./data)
+PORT           where the site listens (default: 8000)
+SITE_URL       how people reach the site, for links in mails and webhooks
+SECRET_KEY     required as soon as DEBUG is off
+DEBUG          "0" in production
+ALLOWED_HOSTS  comma-separated
+DATABASE_URL   default: SQLite in DATA_DIR
+REDIS_URL      default: a Valkey of our own, on a socket in DATA_DIR
+EMAIL_URL      default: files in DATA_DIR/mail
 """
 
 import os
@@ -139,11 +139,13 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 1,
     "socket_timeout": 5,
     "socket_keepalive": True,
+    "queue_order_strategy": "priority",
+    "priority_steps": [0, 3, 6],  # jobs.models.Priority
 }
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
-CELERY_DB_REUSE_MAX = None  # Celery's Django fixup would open a new database connection for every message
+CELERY_DB_REUSE_MAX = 1_000_000  # else the Django fixup opens a new connection for every message
 CELERY_BEAT_SCHEDULER = "jobs.clock.Clock"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 DJANGO_CELERY_BEAT_TZ_AWARE = True
@@ -155,6 +157,12 @@ CHANNEL_LAYERS = {
 # --- Jobs -------------------------------------------------------------------------------------------------------
 
 JOB_LEASE = timedelta(seconds=float(os.environ.get("JOB_LEASE_SECONDS", "20")))
+JOB_FAIR_QUEUES = {"media"}  # where jobs are long, owners take turns
+JOB_RETENTION = {  # how long a finished job is kept
+    "succeeded": timedelta(days=30),
+    "cancelled": timedelta(days=30),
+    "dead": timedelta(days=180),
+}
 
 # --- Videos -----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from ninja import Field, Router, Schema
 from ninja.errors import HttpError
 
 from jobs.models import Job, State
-from jobs.task import registry
+from jobs.registry import registry
 
 RETRY_AFTER = 1  # seconds after which a client may ask again
 RECENT = 50

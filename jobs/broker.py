@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from itertools import groupby, islice
 
 from celery import current_app
 from django.conf import settings
@@ -13,6 +14,7 @@ from kombu.exceptions import OperationalError
 from kombu.pools import producers
 
 from jobs.models import Job
+from jobs.registry import registry
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +41,29 @@ def publish(jobs: Iterable[Job]) -> None:
 
 def _send(jobs: list[Job]) -> None:
     with _answering(), producers[_connection()].acquire(block=True) as producer, producer.batch(max_size=500):
-        for job in jobs:
-            identifier = str(job.pk)
+        for bundle in _bundles(jobs):
+            first = bundle[0]
             current_app.send_task(
-                job.task, args=[[identifier]], task_id=identifier, queue=job.queue, producer=producer, retry=False
+                first.task,
+                args=[[str(job.pk) for job in bundle]],
+                task_id=str(first.pk),
+                queue=first.queue,
+                priority=first.priority,
+                producer=producer,
+                retry=False,
             )
+
+
+def _bundles(jobs: list[Job]) -> Iterator[list[Job]]:
+    """Put jobs that may travel together into one message.
+
+    Those that were begun before travel alone: one of them may be what killed its worker, and would take the others
+    with it.
+    """
+    for (task, again, *_), alike in groupby(jobs, key=lambda job: (job.task, job.attempt > 0, job.queue, job.priority)):
+        size = registry[task].bundle if task in registry and not again else 1
+        while bundle := list(islice(alike, size)):
+            yield bundle
 
 
 def waiting_messages(queue: str) -> int:

@@ -16,7 +16,7 @@ from django_celery_beat.schedulers import DatabaseScheduler
 from jobs import broker
 from jobs.errors import LeaseLost, WorkerLost
 from jobs.models import Job, from_now
-from jobs.task import fail, registry
+from jobs.worker import fail
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def rescue() -> None:
     """Take running jobs from workers that let the lease run out. The attempt counts, so a killer ends up dead."""
     for job in Job.objects.lease_ran_out()[:BATCH]:
         try:
-            fail(registry[job.task], job, WorkerLost(f"The worker {job.worker} was lost."))
+            fail(job, WorkerLost(f"The worker {job.worker} was lost."))
             logger.warning("Rescued %s from %s", job, job.worker)
         except LeaseLost:
             pass  # it ended after all

@@ -1,4 +1,8 @@
-"""What can go wrong in the engine. An exception's docstring is its explanation."""
+"""What can go wrong in the engine. An exception's docstring is its explanation, its code the word for it on a job."""
+
+
+class BadArguments(TypeError):
+    """The arguments given to `enqueue()` do not fit the task's signature, or are not JSON."""
 
 
 class LeaseLost(Exception):
@@ -8,9 +12,21 @@ class LeaseLost(Exception):
     """
 
 
-class BadArguments(TypeError):
-    """The arguments given to `enqueue()` do not fit the task's signature, or are not JSON."""
+class ShuttingDown(BaseException):
+    """The worker was told to stop, so the job is handed back. Not an error of the job: let it pass."""
+
+
+class TimeLimitExceeded(Exception):
+    """The attempt took longer than its task allows."""
+
+    code = "time_limit"
 
 
 class WorkerLost(Exception):
     """The worker died, or lost touch, in the middle of the attempt."""
+
+    code = "worker_lost"
+
+
+def code_of(error: BaseException) -> str:
+    return getattr(error, "code", type(error).__name__)

@@ -9,15 +9,25 @@ from typing import Any, Self
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import F, Q, Value
-from django.db.models.functions import Now
+from django.db.models import Count, F, OuterRef, Q, Subquery, Value
+from django.db.models.functions import Coalesce, Now
 from django.db.models.sql import UpdateQuery
 
-from jobs.errors import LeaseLost
+from jobs.errors import LeaseLost, code_of
+from jobs.fingerprint import fingerprint
+from jobs.interrupt import shielded
 from jobs.signals import job_changed
 
 ERRORS_KEPT = 25
 TRACEBACK_CHARACTERS = 10_000
+
+
+class Priority(models.IntegerChoices):
+    """The steps that the broker tells apart. The lower goes first."""
+
+    URGENT = 0
+    NORMAL = 3
+    LOW = 6
 
 
 class State(models.TextChoices):
@@ -41,9 +51,12 @@ TRANSITIONS: dict[str, tuple[tuple[State, ...], State]] = {
     "bury": (UNFINISHED, State.DEAD),
     "cancel": (UNFINISHED, State.CANCELLED),
     "requeue": ((State.DEAD, State.CANCELLED), State.QUEUED),
+    "release": ((State.RUNNING,), State.QUEUED),
 }
 
 NO_LEASE: dict[str, Any] = {"lease_token": None, "lease_until": None}
+FRESH: dict[str, Any] = {"progress": None, "note": "", "fingerprint": ""}
+SUCCEEDED: dict[str, Any] = {"progress": 1.0, "note": "", "error": None, "finished_at": Now(), **NO_LEASE}
 
 
 def from_now(delay: timedelta) -> models.Expression:
@@ -56,7 +69,8 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.filter(state__in=WAITING)
 
     def due(self) -> Self:
-        return self.waiting().filter(run_at__lte=Now())
+        """Those that may start: their time has come, and nobody has paused their queue."""
+        return self.waiting().filter(run_at__lte=Now()).exclude(queue__in=PausedQueue.objects.values("name"))
 
     def holding_lease(self, job: "Job") -> Self:
         """The row of `job`, if the lease under which it was started still holds."""
@@ -88,7 +102,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         return list(self.model.objects.using(self.db).raw(f"{sql} RETURNING *", parameters))
 
     def start(self, worker: str) -> list["Job"]:
-        """Begin an attempt at each that is due, under a fresh lease. Nothing returned: somebody else was first."""
+        """Begin an attempt at each that is due, all under one fresh lease. Nothing returned: others were first."""
         return self.due().move(
             "start",
             attempt=F("attempt") + 1,
@@ -96,19 +110,43 @@ class JobQuerySet(models.QuerySet["Job"]):
             lease_until=from_now(settings.JOB_LEASE),
             worker=worker,
             started_at=Now(),
-            progress=None,
-            note="",
+            **FRESH,
         )
 
+    def fairest(self, queue: str) -> "Job | None":
+        """Which job of the queue is next: by priority, then of the owner who was served least and longest ago."""
+        served = Job.objects.filter(queue=queue, owner=OuterRef("owner")).order_by()
+        running = served.filter(state=State.RUNNING).values("owner").annotate(number=Count("pk")).values("number")
+        return (
+            self.due()
+            .filter(queue=queue)
+            .annotate(
+                running=Coalesce(Subquery(running), 0),
+                served_at=Subquery(served.order_by(F("started_at").desc(nulls_last=True)).values("started_at")[:1]),
+            )
+            .order_by("priority", "running", F("served_at").asc(nulls_first=True), "run_at")
+            .first()
+        )
+
+    def succeed(self) -> list["Job"]:
+        return self.move("succeed", **SUCCEEDED)
+
     def cancel(self) -> list["Job"]:
-        """A running attempt learns of it at its next `advance()` and ends its child process."""
+        """A running attempt learns of it from its heartbeat within seconds, and ends its child process."""
         return self.move("cancel", finished_at=Now(), **NO_LEASE)
+
+    def bury(self) -> list["Job"]:
+        """As an operator does. Attempts bury their job themselves, with their error."""
+        error = {"type": "buried", "message": "This was stopped by an operator."}
+        return self.move("bury", finished_at=Now(), error=error, fingerprint="buried", **NO_LEASE)
 
     def requeue(self) -> list["Job"]:
         """Give finished work a fresh set of attempts. What went wrong before stays on record."""
-        return self.move(
-            "requeue", attempt=0, run_at=Now(), published_at=None, finished_at=None, progress=None, note="", error=None
-        )
+        return self.move("requeue", attempt=0, run_at=Now(), published_at=None, finished_at=None, error=None, **FRESH)
+
+    def release(self) -> list["Job"]:
+        """Give back what was begun and not finished, at no cost: the attempt was never made."""
+        return self.move("release", attempt=F("attempt") - 1, published_at=Now(), **FRESH, **NO_LEASE)
 
 
 class Job(models.Model):
@@ -130,6 +168,8 @@ class Job(models.Model):
         help_text="Who is told what becomes of it.",
     )
 
+    priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.NORMAL)
+
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     version = models.PositiveIntegerField(default=1, help_text="Goes up with every change. The newest is the truth.")
     attempt = models.PositiveSmallIntegerField(default=0, help_text="Attempts begun since it was queued.")
@@ -148,6 +188,10 @@ class Job(models.Model):
     result = models.JSONField(null=True, help_text="What the task returned.")
     error = models.JSONField(null=True, help_text="Why it is not well, for its owner: type and message.")
     errors = models.JSONField(default=list, help_text="Every failed attempt, for operators.")
+
+    fingerprint = models.CharField(
+        max_length=16, blank=True, help_text="The same for deaths of the same kind. Empty unless dead."
+    )
 
     created_at = models.DateTimeField(db_default=Now(), help_text="When it was enqueued.")
     started_at = models.DateTimeField(null=True, help_text="When its latest attempt began.")
@@ -171,11 +215,14 @@ class Job(models.Model):
             models.Index(fields=["state", "-created_at"], name="job_by_state"),
             models.Index(fields=["published_at", "run_at"], name="job_waiting", condition=Q(state__in=WAITING)),
             models.Index(fields=["lease_until"], name="job_running", condition=Q(state=State.RUNNING)),
+            models.Index(fields=["queue", "owner", "-started_at"], name="job_served"),
+            models.Index(fields=["fingerprint", "-finished_at"], name="job_dead", condition=Q(state=State.DEAD)),
         ]
+        permissions = [("operate_job", "Can requeue, cancel and bury jobs, and pause queues")]
 
-    # Set by the heartbeat when it finds that the lease is gone; `advance()` passes it on to the task body.
+    # Set by the heartbeat when it finds that the lease is gone.
     lease_lost = False
-    # What `advance()` was told last, not yet written by the heartbeat.
+    # What `advance()` was told last, until the heartbeat writes it.
     unwritten: dict[str, Any] | None = None
 
     def __str__(self) -> str:
@@ -188,7 +235,7 @@ class Job(models.Model):
     def advance(self, fraction: float | None, note: str = "") -> None:
         """Say how far the attempt has come. Costs nothing: the heartbeat writes it, at most twice a second.
 
-        Raises LeaseLost if the job was cancelled or given to another worker, so a long body calls this often.
+        Raises LeaseLost if the job was cancelled or given to another worker.
         """
         if self.lease_lost:
             raise LeaseLost(str(self))
@@ -201,48 +248,90 @@ class Job(models.Model):
         The row is moved first. That takes its lock, so nobody can rescue or cancel the job before the commit, and a
         worker that lost its lease is stopped before it writes anything. Raises LeaseLost.
         """
-        with transaction.atomic():
-            self.succeed(result)
-            yield
-        self.state = State.SUCCEEDED
+        try:
+            with shielded(), transaction.atomic():
+                self.succeed(result)
+                yield
+        except BaseException:
+            self.state = State.RUNNING  # rolled back
+            raise
 
     def succeed(self, result: Any = None) -> None:
-        self._end("succeed", result=result, progress=1.0, note="", error=None, finished_at=Now())
+        self._end("succeed", result=result, **SUCCEEDED)
 
     def retry(self, error: BaseException, message: str, delay: timedelta) -> None:
         self._end(
             "retry",
             run_at=from_now(delay),
             published_at=None,
-            progress=None,
-            note="",
             error=told(error, message),
             errors=self._errors_and(error),
+            **FRESH,
+            **NO_LEASE,
         )
 
     def bury(self, error: BaseException, message: str) -> None:
-        self._end("bury", finished_at=Now(), error=told(error, message), errors=self._errors_and(error))
+        self._end(
+            "bury",
+            finished_at=Now(),
+            error=told(error, message),
+            errors=self._errors_and(error),
+            fingerprint=fingerprint(self.task, error),
+            **NO_LEASE,
+        )
 
     def _end(self, verb: str, **changes: Any) -> None:
         """End the attempt. Fenced: raises LeaseLost unless the lease it was started under still holds."""
-        moved = Job.objects.holding_lease(self).move(verb, **NO_LEASE, **changes)
-        if not moved:
-            raise LeaseLost(str(self))
+        with shielded():
+            moved = Job.objects.holding_lease(self).move(verb, **changes)
+            if not moved:
+                raise LeaseLost(str(self))
+            self.state = moved[0].state
 
     def _errors_and(self, error: BaseException) -> list[dict[str, Any]]:
         return [*self.errors, record(self, error)][-ERRORS_KEPT:]
 
 
+class PausedQueue(models.Model):
+    """A queue whose jobs wait until somebody resumes it."""
+
+    name = models.CharField(max_length=50, primary_key=True)
+    paused_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class IdempotencyKey(models.Model):
+    """The answer to a creating request, kept so that the request can be sent again. See `jobs.idempotency`."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=255)
+    digest = models.CharField(max_length=64, help_text="Of the request, to tell another one under the same key.")
+    claim = models.UUIDField(default=uuid.uuid4, help_text="Names the request that may answer.")
+    claimed_until = models.DateTimeField(help_text="When that request is taken for dead.")
+    status = models.PositiveSmallIntegerField(null=True, help_text="Of the answer. Empty while there is none.")
+    headers = models.JSONField(default=dict)
+    body = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["owner", "key"], name="idempotency_key_once_per_owner")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
 def told(error: BaseException, message: str) -> dict[str, str]:
     """An error as its owner sees it."""
-    return {"type": type(error).__name__, "message": message}
+    return {"type": code_of(error), "message": message}
 
 
 def record(job: Job, error: BaseException) -> dict[str, Any]:
     """A failed attempt as operators see it."""
     return {
         "attempt": job.attempt,
-        "error": type(error).__name__,
+        "error": code_of(error),
         "message": str(error),
         "traceback": "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:],
         "worker": job.worker,

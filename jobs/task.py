@@ -1,90 +1,83 @@
-"""The task: a function declared with `@task`, launched by `enqueue()`, run by a worker from one message."""
+"""The task: a function declared with `@task` and launched by `enqueue()`."""
 
 import inspect
 import json
-import logging
-import os
 import random
-import socket
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from celery import shared_task
-from django.db import close_old_connections, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from jobs import broker
-from jobs.errors import BadArguments, LeaseLost
-from jobs.lease import heart
-from jobs.models import Job, announce
+from jobs.errors import BadArguments
+from jobs.models import Job, Priority, announce
+from jobs.registry import registry
+from jobs.worker import work
 
-logger = logging.getLogger(__name__)
-
-SOMETHING_WENT_WRONG = "Something went wrong on our side. It has been recorded, and we will look into it."
-
-KILLED_AFTER = 30  # seconds beyond the time limit, for a body that does not stop when told
-
-registry: dict[str, "Task"] = {}
+Body = Callable[..., Any]
+Links = Callable[..., dict[str, str]]
 
 
-def task(
-    *,
-    queue: str = "quick",
-    max_attempts: int = 5,
-    time_limit: timedelta = timedelta(minutes=5),
-    permanent: type[Exception] | tuple[type[Exception], ...] = (),
-    backoff: timedelta = timedelta(seconds=5),
-    backoff_cap: timedelta = timedelta(hours=1),
-    links: Callable[..., dict[str, str]] | None = None,
-) -> Callable[[Callable[..., Any]], "Task"]:
-    """Declare a function as a task. Its first parameter is the job, the others are the arguments of `enqueue()`.
-
-    permanent: the errors that no retry can mend. Their message is shown to the owner as it is.
-    time_limit: an attempt is stopped after this long, and retried.
-    links: given the arguments, the addresses of what the job is about, by name.
-    """
-
-    def declare(body: Callable[..., Any]) -> Task:
-        return Task(body, queue, max_attempts, time_limit, permanent, backoff, backoff_cap, links)
-
-    return declare
+def task(**policy: Any) -> Callable[[Body], "Task"]:
+    """Declare a function as a task. Takes the policy that `Task` describes."""
+    return lambda body: Task(body, **policy)
 
 
 class Task:
+    """A function, and how its jobs are to be run.
+
+    body: its first parameter is the job, the others are the arguments of `enqueue()`.
+    queue: which workers run it.
+    permanent: the errors that no retry can mend. Their message is shown to the owner as it is.
+    time_limit: an attempt is stopped after this long, and counts as failed.
+    backoff, backoff_cap: see `delay_after()`.
+    bundle: how many jobs of `enqueue_many()` one message may carry. For tasks of milliseconds: the worker that gets
+        the message runs them one after the other.
+    links: given the arguments, the addresses of what a job is about, by name.
+    """
+
     def __init__(
         self,
-        body: Callable[..., Any],
-        queue: str,
-        max_attempts: int,
-        time_limit: timedelta,
-        permanent: type[Exception] | tuple[type[Exception], ...],
-        backoff: timedelta,
-        backoff_cap: timedelta,
-        links: Callable[..., dict[str, str]] | None,
+        body: Body,
+        *,
+        queue: str = "quick",
+        priority: Priority = Priority.NORMAL,
+        max_attempts: int = 5,
+        time_limit: timedelta = timedelta(minutes=5),
+        permanent: type[Exception] | tuple[type[Exception], ...] = (),
+        backoff: timedelta = timedelta(seconds=5),
+        backoff_cap: timedelta = timedelta(hours=1),
+        bundle: int = 1,
+        links: Links | None = None,
     ) -> None:
         self.body = body
         self.name = f"{body.__module__.removesuffix('.tasks')}.{body.__name__}"
         self.queue = queue
+        self.priority = priority
         self.max_attempts = max_attempts
+        self.time_limit = time_limit
         self.permanent = permanent
         self.backoff = backoff
         self.backoff_cap = backoff_cap
+        self.bundle = bundle
         self.links = links
         self.signature = inspect.signature(body)
         registry[self.name] = self
-        self._receive_messages(time_limit.total_seconds())
+        self._receive_messages()
 
-    def _receive_messages(self, time_limit: float) -> None:
-        @shared_task(name=self.name, soft_time_limit=time_limit, time_limit=time_limit + KILLED_AFTER)
+    def _receive_messages(self) -> None:
+        @shared_task(name=self.name)
         def message(ids: list[str]) -> None:
-            work(self, ids)
+            work(ids, self.queue)
 
     def enqueue(self, **launch: Any) -> Job:
         """Write the job, and publish it once the transaction around this call has committed.
 
-        Takes the task's arguments, and `owner`, `key`, `run_at` as `job()` does. With a `key` that this task has seen
+        Takes the task's arguments, and what `job()` takes. With a `key` that this task has seen
         before, returns the job that has it. Raises BadArguments.
         """
         job = self.job(**launch)
@@ -108,14 +101,26 @@ class Task:
                 jobs = list(Job.objects.filter(pk__in=[job.pk for job in jobs]))
             self._publish_after_commit(jobs)
 
-    def job(self, *, owner: Any = None, key: str | None = None, run_at: datetime | None = None, **args: Any) -> Job:
-        """A job of this task, not yet written. Raises BadArguments."""
+    def job(
+        self,
+        *,
+        owner: Any = None,
+        key: str | None = None,
+        run_at: datetime | None = None,
+        priority: Priority | None = None,
+        **args: Any,
+    ) -> Job:
+        """A job of this task, not yet written. Raises BadArguments.
+
+        owner: the user who is told what becomes of it. key: idempotency key. run_at: not before then.
+        """
         self._check(args)
         now = timezone.now()
         return Job(
             task=self.name,
             args=args,
             queue=self.queue,
+            priority=self.priority if priority is None else priority,
             key=key,
             owner=owner,
             max_attempts=self.max_attempts,
@@ -136,50 +141,10 @@ class Task:
         due = [job for job in jobs if job.published_at]
         transaction.on_commit(partial(broker.publish, due), robust=True)
 
-    def delay_after(self, attempt: int) -> timedelta:
-        """How long to wait after that many attempts: exponential back-off with full jitter, and a cap."""
+    def delay_after(self, attempt: int, error: BaseException) -> timedelta:
+        """How long to wait after the attempt failed: exponential back-off with full jitter and a cap.
+
+        An error with a `retry_after` (a timedelta, as a remote server asked for) is not retried before that.
+        """
         ceiling = min(self.backoff_cap, self.backoff * 2 ** min(attempt - 1, 30))
-        return ceiling * random.random()
-
-
-def work(task: Task, ids: list[str]) -> None:
-    """What a worker does with one message."""
-    close_old_connections()
-    for job in Job.objects.filter(pk__in=ids).start(worker=worker_name()):
-        run(task, job)
-
-
-def run(task: Task, job: Job) -> None:
-    """Run one attempt to one of its ends."""
-    logger.info("Attempt %d of %s", job.attempt, job)
-    try:
-        with heart.beating_for(job):
-            attempt(task, job)
-    except LeaseLost:
-        logger.warning("Lost the lease of %s; whoever holds it now decides", job)
-
-
-def attempt(task: Task, job: Job) -> None:
-    try:
-        result = task.body(job, **job.args)
-        if not job.finished:
-            job.succeed(result)
-    except LeaseLost:
-        raise
-    except task.permanent as error:
-        job.bury(error, message=str(error))
-    except Exception as error:
-        logger.exception("Attempt %d of %s failed", job.attempt, job)
-        fail(task, job, error)
-
-
-def fail(task: Task, job: Job, error: Exception) -> None:
-    """Retry the job, or bury it when its attempts are used up. Raises LeaseLost."""
-    if job.attempt < job.max_attempts:
-        job.retry(error, message=SOMETHING_WENT_WRONG, delay=task.delay_after(job.attempt))
-    else:
-        job.bury(error, message=SOMETHING_WENT_WRONG)
-
-
-def worker_name() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
+        return max(ceiling * random.random(), getattr(error, "retry_after", timedelta(0)))

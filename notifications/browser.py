@@ -29,7 +29,8 @@ class JobsConsumer(AsyncJsonWebsocketConsumer):
         # The session's user is loaded when it is first looked at, which asks the database.
         self.user_id = await database_sync_to_async(lambda: self.scope["user"].pk)()
         if self.user_id is None:
-            return await self.close()
+            await self.close()
+            return
         # Listening before looking: what changes in between comes twice rather than never.
         await self.channel_layer.group_add(group_of(self.user_id), self.channel_name)
         await self.accept()

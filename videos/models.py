@@ -36,13 +36,13 @@ class Video(models.Model):
     def __str__(self) -> str:
         return self.title
 
+    def get_absolute_url(self) -> str:
+        return reverse("videos:video", args=[self.pk])
+
     @property
     def folder(self) -> str:
         """Where its files are, in the storage."""
         return f"videos/{self.pk}"
-
-    def get_absolute_url(self) -> str:
-        return reverse("videos:video", args=[self.pk])
 
     def discard_original(self) -> None:
         """Remove the uploaded file, which cannot be played, and remember that it is gone."""
@@ -51,7 +51,7 @@ class Video(models.Model):
         self.save(update_fields=["original"])
 
     def remove(self) -> None:
-        """Delete the video with its files. Its job is cancelled first: what it has not finished, it will not publish."""
+        """Delete the video with its files. Its job is cancelled first, so that it publishes nothing any more."""
         Job.objects.filter(pk=self.job_id).cancel()
         files = [self.original, self.poster, *(rendition.file for rendition in self.renditions.all())]
         self.delete()

@@ -1,5 +1,4 @@
 from datetime import timedelta
-from typing import Any
 
 from jobs.models import Job
 from jobs.task import task
