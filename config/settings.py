@@ -9,6 +9,7 @@ ALLOWED_HOSTS  comma-separated
 DATABASE_URL   default: SQLite in DATA_DIR
 REDIS_URL      default: a Valkey of our own, on a socket in DATA_DIR
 EMAIL_URL      default: files in DATA_DIR/mail
+EXTRA_APPS     comma-separated: further Django apps, as the tests and benchmarks bring
 """
 
 import os
@@ -51,6 +52,7 @@ INSTALLED_APPS = [
     "accounts",
     "videos",
     "notifications",
+    *filter(None, os.environ.get("EXTRA_APPS", "").split(",")),
 ]
 
 MIDDLEWARE = [

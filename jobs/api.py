@@ -54,11 +54,11 @@ def address(job: Job) -> str:
     return reverse("api:job", args=[job.pk])
 
 
-def accepted(job: Job, response: HttpResponse) -> tuple[Literal[202], Job]:
+def accepted(job: Job) -> HttpResponse:
     """The answer to a request that became a job: where to ask for it, and when."""
-    response["Location"] = address(job)
-    response["Retry-After"] = str(RETRY_AFTER)
-    return 202, job
+    headers = {"Location": address(job), "Retry-After": str(RETRY_AFTER)}
+    body = JobOut.from_orm(job).model_dump_json()
+    return HttpResponse(body, status=202, headers=headers, content_type="application/json")
 
 
 @router.get("", response=list[JobOut], summary="Your recent jobs")
@@ -83,9 +83,9 @@ def cancel_job(request: HttpRequest, job_id: UUID) -> Job:
 
 
 @router.post("/{uuid:job_id}/requeue", response={202: JobOut}, summary="Run a dead or cancelled job again")
-def requeue_job(request: HttpRequest, job_id: UUID, response: HttpResponse) -> Any:
+def requeue_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """Answers 409 when the job is neither dead nor cancelled."""
-    return accepted(_moved(request, job_id, "requeue"), response)
+    return accepted(_moved(request, job_id, "requeue"))
 
 
 def _moved(request: HttpRequest, job_id: UUID, verb: Literal["cancel", "requeue"]) -> Job:

@@ -5,9 +5,11 @@ from workers that died. Whatever crashed and whenever, this is what goes on from
 """
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from celery.schedules import crontab
+from celery.utils.time import maybe_make_aware
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -16,6 +18,7 @@ from django_celery_beat.schedulers import DatabaseScheduler
 from jobs import broker
 from jobs.errors import LeaseLost, WorkerLost
 from jobs.models import Job, from_now
+from jobs.registry import registry
 from jobs.worker import fail
 
 logger = logging.getLogger(__name__)
@@ -30,6 +33,8 @@ LOST_IN_LINE = timedelta(seconds=60)
 
 
 class Clock(DatabaseScheduler):
+    producer = None  # beat would wait here for a broker that is down; but what an entry starts is a job
+
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """One round. A database or broker that is down is waited for: the clock itself never stops."""
         close_old_connections()
@@ -39,6 +44,22 @@ class Clock(DatabaseScheduler):
         except (DatabaseError, InterfaceError):
             logger.exception("The database does not answer")
             return PATROL
+
+    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> None:
+        """Fire an entry: enqueue its job, once per slot."""
+        registry[entry.task].enqueue(key=f"{entry.name}@{slot(entry).isoformat()}", **entry.kwargs)
+
+    def install_default_entries(self, data: Any) -> None:
+        """None: Celery's own entry cleans up a result backend, and there is none."""
+
+
+def slot(entry: Any) -> datetime:
+    """The time for which the entry is due, which is not the time at which somebody came to fire it."""
+    last = maybe_make_aware(entry.last_run_at)
+    if isinstance(entry.schedule, crontab):
+        start, delta, _ = entry.schedule.remaining_delta(last)
+        return start + delta
+    return last + entry.schedule.run_every
 
 
 def patrol() -> None:

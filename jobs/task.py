@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from celery import shared_task
-from django.db import transaction
+from django.db import close_old_connections, transaction
 from django.utils import timezone
 
 from jobs import broker
@@ -72,6 +72,7 @@ class Task:
     def _receive_messages(self) -> None:
         @shared_task(name=self.name)
         def message(ids: list[str]) -> None:
+            close_old_connections()  # as Django does for each request: one that broke is not used again
             work(ids, self.queue)
 
     def enqueue(self, **launch: Any) -> Job:

@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import close_old_connections
 
 from jobs import broker
 from jobs.errors import LeaseLost, ShuttingDown
@@ -26,7 +25,6 @@ SOMETHING_WENT_WRONG = "Something went wrong on our side. It has been recorded, 
 
 def work(ids: list[str], queue: str) -> None:
     """Start the jobs that a message names and run them one after the other. Delivered twice, it finds nothing left."""
-    close_old_connections()
     jobs = start(ids, queue)
     endings = Endings()
     with heart.holding(jobs):

@@ -10,6 +10,7 @@ from ninja.errors import HttpError
 from ninja.files import UploadedFile
 
 from jobs.api import JobOut, accepted
+from jobs.idempotency import idempotent
 from videos import media, uploads
 from videos.models import Rendition, Video
 
@@ -43,14 +44,18 @@ class VideoOut(Schema):
 
 
 @router.post("", response={202: JobOut}, summary="Upload a video")
-def upload_video(request: HttpRequest, response: HttpResponse, file: File[UploadedFile], title: Form[str] = "") -> Any:
-    """Answers as soon as the file is stored, with the job that transcodes it. Without a title, the file's name is."""
+@idempotent
+def upload_video(request: HttpRequest, file: File[UploadedFile], title: Form[str] = "") -> HttpResponse:
+    """Answers as soon as the file is stored, with the job that transcodes it. Without a title, the file's name is.
+
+    Send an `Idempotency-Key` to be able to send the request again.
+    """
     try:
         video = uploads.receive(request.auth, file, title)
     except uploads.Refused as refusal:
         raise HttpError(422, str(refusal)) from refusal
     assert video.job
-    return accepted(video.job, response)
+    return accepted(video.job)
 
 
 @router.get("", response=list[VideoOut], summary="Your videos")
