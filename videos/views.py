@@ -2,8 +2,10 @@
 
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -12,13 +14,17 @@ from jobs.models import Job
 from videos import uploads
 from videos.models import Video
 
+ON_A_PAGE = 24
+
 
 @login_required
 @require_http_methods(["GET", "POST"])
 def library(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _upload(request)
-    return render(request, "videos/library.html", {"videos": Video.objects.of(request.user)})
+    videos = Paginator(Video.objects.of(request.user), ON_A_PAGE).get_page(request.GET.get("page"))
+    limit = {"max_upload_bytes": settings.MAX_UPLOAD_BYTES, "too_large": uploads.too_large()}
+    return render(request, "videos/library.html", {"videos": videos, **limit})
 
 
 def _upload(request: HttpRequest) -> HttpResponse:

@@ -1,0 +1,182 @@
+"""What is in an uploaded file, and can it be played? Asked of ffprobe, which must believe nothing the file says."""
+
+import json
+import logging
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+MAX_PIXELS = 8192 * 4320  # 8K: a few hundred bytes can promise a picture that fills all the memory there is
+MAX_SIDE = 16384  # pixels, where H.264 stops: a picture of few pixels may still be too long
+
+# Options of ffprobe and ffmpeg alike, which obey them only *before* the input. Whatever its name, an upload may be a
+# playlist, and opening it would copy any file of this machine into the sender's video. So only containers that hold
+# their own pictures are opened, and only from disk. ("matroska" is WebM too.)
+UNTRUSTED = [
+    *("-format_whitelist", "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg"),
+    *("-protocol_whitelist", "file"),
+    *("-max_pixels", str(MAX_PIXELS)),
+]
+
+EMPTY = "This file is empty. Upload it again."
+NOT_A_VIDEO = "This file is not a video we can read. Export it as MP4 and upload it again."
+NO_PICTURE = "This file has no video in it, only sound or other data. Upload the video itself."
+UNDECODABLE = "This video is in a format we cannot read. Export it as MP4 (H.264) and upload it again."
+TOO_LARGE = "This video is larger than 8K, the most we can convert. Export it smaller and upload it again."
+NO_INDEX = "This file is incomplete, or not a video. Upload the whole file again, or export it as MP4 first."
+
+# What ffprobe says when it gives up, and what we say.
+SENTENCES = {
+    "moov atom not found": NO_INDEX,  # most cameras write it last; nor is there one in rubbish with a name in .mp4
+    "exceeds specified max pixel count": TOO_LARGE,
+}
+
+FACTS = ":".join(
+    [
+        "format=format_name,start_time,duration",
+        "stream=index,codec_type,codec_name,width,height,sample_aspect_ratio,avg_frame_rate,duration",
+        "stream_disposition=attached_pic",
+        "stream_side_data=rotation",
+        "stream_tags=DURATION",
+    ]
+)
+
+# Containers whose figures count from zero. Those of the others count from the first frame, wherever that may be.
+COUNTED_FROM_ZERO = {"matroska,webm", "asf"}
+
+TIMEOUT = 120  # seconds: enough to read a few gigabytes from a slow disk
+
+Facts = dict[str, Any]  # about a stream or the container, in ffprobe's words
+
+
+class NotPlayable(Exception):
+    """The file is at fault, and no retry can mend it. The message is written for the person who uploaded it.
+
+    What ffmpeg said is a note on the exception (`__notes__`), for staff.
+    """
+
+
+@dataclass(frozen=True)
+class Media:
+    """What transcoding needs to know about a video file."""
+
+    duration: float  # seconds, of the longer of picture and sound; 0 if there is no telling
+    width: int  # pixels as displayed: turned upright, and square
+    height: int
+    frame_rate: float  # frames per second, on average; 0 if there is no telling
+    video_stream: int  # index of the stream to show, which cover art is not
+    audio_stream: int | None  # index of the stream to play
+
+    @property
+    def has_audio(self) -> bool:
+        return self.audio_stream is not None
+
+
+def probe(path: Path) -> Media:
+    """Look into a video file, without decoding it.
+
+    Raises NotPlayable where the file is at fault. Any other exception (OSError, subprocess.SubprocessError) is the
+    machine's fault and worth a retry.
+    """
+    _refuse_empty(path)
+    report = json.loads(_ask_ffprobe(path, "-of", "json", "-show_entries", FACTS))
+    video, audio = _video(report["streams"]), _audio(report["streams"])
+    width, height = _displayed_size(video)
+    return Media(
+        duration=_duration(path, report["format"], [video, audio] if audio else [video]),
+        width=width,
+        height=height,
+        frame_rate=_ratio(video.get("avg_frame_rate")) or 0.0,
+        video_stream=video["index"],
+        audio_stream=audio["index"] if audio else None,
+    )
+
+
+def _refuse_empty(path: Path) -> None:
+    with path.open("rb") as file:  # a file that cannot be opened is an OSError here, before ffprobe could blame it
+        if not file.read(1):
+            raise NotPlayable(EMPTY)
+
+
+def _ask_ffprobe(path: Path, *question: str) -> str:
+    command = [settings.FFPROBE, "-v", "error", *UNTRUSTED, *question, f"file:{path}"]
+    answer = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT)
+    if answer.returncode < 0:  # killed by a signal, which says nothing about the file
+        answer.check_returncode()
+    if answer.returncode > 0:
+        logger.info("ffprobe refused %s: %s", path, answer.stderr)
+        raise _refusal(answer.stderr)
+    return answer.stdout
+
+
+def _refusal(stderr: str) -> NotPlayable:
+    refusal = NotPlayable(next((sentence for words, sentence in SENTENCES.items() if words in stderr), NOT_A_VIDEO))
+    refusal.add_note(stderr)
+    return refusal
+
+
+def _video(streams: list[Facts]) -> Facts:
+    pictures = [stream for stream in streams if stream["codec_type"] == "video"]
+    videos = [stream for stream in pictures if not stream["disposition"]["attached_pic"]]
+    if not videos:
+        raise NotPlayable(NO_PICTURE)
+    decodable = [video for video in videos if "codec_name" in video and video.get("width")]
+    if not decodable:
+        raise NotPlayable(UNDECODABLE)
+    return decodable[0]
+
+
+def _audio(streams: list[Facts]) -> Facts | None:
+    """The first sound with a known codec: phones add tracks of their own that nobody else can play."""
+    return next((stream for stream in streams if stream["codec_type"] == "audio" and "codec_name" in stream), None)
+
+
+def _displayed_size(video: Facts) -> tuple[int, int]:
+    """Width and height as people see them: the file may store pixels that are not square, lying on their side."""
+    width = round(video["width"] * (_ratio(video.get("sample_aspect_ratio")) or 1))
+    height = video["height"]
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        raise NotPlayable(TOO_LARGE)
+    rotations = [data["rotation"] for data in video.get("side_data_list", []) if "rotation" in data]
+    lying = rotations and round(rotations[0]) % 180 == 90
+    return (height, width) if lying else (width, height)
+
+
+def _ratio(text: str | None) -> float | None:
+    """3:2 or 30000/1001 as a number; None for 0:1 and 0/0, by which ffprobe says that it does not know."""
+    numerator, denominator = (int(number) for number in re.split("[:/]", text or "0/0"))
+    return numerator / denominator if numerator > 0 and denominator > 0 else None
+
+
+def _duration(path: Path, container: Facts, streams: list[Facts]) -> float:
+    start = _seconds(container.get("start_time")) or 0.0
+    promised = _promised_duration(container, streams)
+    if promised is None:  # as in what a browser records live
+        return max(0.0, _last_time(path, streams[0]) - start)
+    return max(0.0, promised - start) if container["format_name"] in COUNTED_FROM_ZERO else promised
+
+
+def _promised_duration(container: Facts, streams: list[Facts]) -> float | None:
+    """Seconds by the file's own account. The container's figure comes last, for it counts subtitles too."""
+    durations = [_seconds(stream.get("duration") or stream.get("tags", {}).get("DURATION")) for stream in streams]
+    return max(filter(None, durations), default=None) or _seconds(container.get("duration"))
+
+
+def _seconds(text: str | None) -> float | None:
+    """7.5, or 00:00:07.500 as Matroska writes it, as a number."""
+    if text is None or not re.fullmatch(r"(\d+:\d+:)?\d+(\.\d+)?", text):
+        return None
+    return sum(float(part) * 60.0**power for power, part in enumerate(reversed(text.split(":"))))
+
+
+def _last_time(path: Path, video: Facts) -> float:
+    """Seconds at which the last frame is shown, found by reading the whole file."""
+    question = ["-select_streams", str(video["index"]), "-of", "csv=p=0", "-show_entries", "packet=pts_time"]
+    times = _ask_ffprobe(path, *question).replace(",", " ").split()
+    return max(filter(None, map(_seconds, times)), default=0.0)
