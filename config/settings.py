@@ -37,6 +37,7 @@ if not DEBUG and SECRET_KEY in ("", "development-only-secret"):
     raise ImproperlyConfigured("Set SECRET_KEY to a long random value: DEBUG is off, so this is production.")
 
 INSTALLED_APPS = [
+    "config",  # first: its templates and static files are looked up before those of others
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -47,7 +48,6 @@ INSTALLED_APPS = [
     "channels",
     "ninja",
     "django_celery_beat",
-    "config",
     "jobs",
     "accounts",
     "videos",
@@ -74,7 +74,6 @@ ASGI_APPLICATION = "config.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "config" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -107,8 +106,7 @@ WORK_DIR = DATA_DIR / "work"  # where tasks keep files until they finish
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"  # on the disk of MEDIA_ROOT, so that keeping an upload is a rename
 
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_DIR / "static"
-STATICFILES_DIRS = [BASE_DIR / "config" / "static"]
+STATIC_ROOT = Path(os.environ.get("STATIC_ROOT") or DATA_DIR / "static")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -213,6 +211,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 if SITE_URL.startswith("https://"):
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = ["^health$"]  # load balancers ask by plain HTTP
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 

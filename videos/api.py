@@ -3,13 +3,13 @@
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from ninja import File, Form, Router, Schema
 from ninja.errors import HttpError
 from ninja.files import UploadedFile
 
-from jobs.api import JobOut, accepted
+from jobs.api import ApiRequest, JobOut, accepted
 from jobs.idempotency import idempotent
 from videos import media, uploads
 from videos.models import Rendition, Video
@@ -45,7 +45,7 @@ class VideoOut(Schema):
 
 @router.post("", response={202: JobOut}, summary="Upload a video")
 @idempotent
-def upload_video(request: HttpRequest, file: File[UploadedFile], title: Form[str] = "") -> HttpResponse:
+def upload_video(request: ApiRequest, file: File[UploadedFile], title: Form[str] = "") -> HttpResponse:
     """Answers as soon as the file is stored, with the job that transcodes it. Without a title, the file's name is.
 
     Send an `Idempotency-Key` to be able to send the request again.
@@ -59,18 +59,18 @@ def upload_video(request: HttpRequest, file: File[UploadedFile], title: Form[str
 
 
 @router.get("", response=list[VideoOut], summary="Your videos")
-def list_videos(request: HttpRequest) -> Any:
+def list_videos(request: ApiRequest) -> Any:
     """Newest first."""
     return Video.objects.of(request.auth)
 
 
 @router.get("/{uuid:video_id}", response=VideoOut, summary="One video")
-def get_video(request: HttpRequest, video_id: UUID) -> Video:
+def get_video(request: ApiRequest, video_id: UUID) -> Video:
     return get_object_or_404(Video.objects.of(request.auth), pk=video_id)
 
 
 @router.delete("/{uuid:video_id}", response={204: None}, summary="Delete a video")
-def delete_video(request: HttpRequest, video_id: UUID) -> tuple[int, None]:
+def delete_video(request: ApiRequest, video_id: UUID) -> tuple[int, None]:
     """Its files go too, and its job is cancelled if it has not finished."""
     get_object_or_404(Video.objects.of(request.auth), pk=video_id).remove()
     return 204, None

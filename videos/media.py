@@ -21,8 +21,9 @@ SALT = "media"
 
 def address(file: FieldFile, video: Video) -> str:
     """Where the owner of `video` finds this file of it. Good for `LIFETIME`."""
-    ticket = signing.dumps([video.owner_id, file.name], salt=SALT)
-    return f"{settings.MEDIA_URL}{ticket}/{Path(file.name).name}"
+    name = str(file.name)
+    ticket = signing.dumps([video.owner_id, name], salt=SALT)
+    return f"{settings.MEDIA_URL}{ticket}/{Path(name).name}"
 
 
 async def media(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -46,18 +46,16 @@ class Video(models.Model):
 
     def discard_original(self) -> None:
         """Remove the uploaded file, which cannot be played, and remember that it is gone."""
-        default_storage.delete(self.original.name)
-        self.original = ""
-        self.save(update_fields=["original"])
+        self.original.delete()
 
     def remove(self) -> None:
         """Delete the video with its files. Its job is cancelled first, so that it publishes nothing any more."""
-        Job.objects.filter(pk=self.job_id).cancel()
+        if self.job:
+            Job.objects.filter(pk=self.job.pk).cancel()
         files = [self.original, self.poster, *(rendition.file for rendition in self.renditions.all())]
         self.delete()
-        for file in files:
-            if file:
-                transaction.on_commit(partial(default_storage.delete, file.name))
+        for name in [file.name for file in files if file.name]:
+            transaction.on_commit(partial(default_storage.delete, name))
 
 
 class Rendition(models.Model):

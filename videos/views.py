@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from jobs.models import Job
+from jobs.models import Job, JobQuerySet
 from videos import uploads
 from videos.models import Video
 
@@ -62,14 +62,14 @@ def card_of_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def cancel(request: HttpRequest, video_id: UUID) -> HttpResponse:
-    Job.objects.filter(pk=_mine(request, video_id).job_id).cancel()
+    _job(request, video_id).cancel()
     return redirect("videos:library")
 
 
 @login_required
 @require_POST
 def requeue(request: HttpRequest, video_id: UUID) -> HttpResponse:
-    Job.objects.filter(pk=_mine(request, video_id).job_id).requeue()
+    _job(request, video_id).requeue()
     return redirect("videos:library")
 
 
@@ -82,3 +82,7 @@ def delete(request: HttpRequest, video_id: UUID) -> HttpResponse:
 
 def _mine(request: HttpRequest, video_id: UUID) -> Video:
     return get_object_or_404(Video.objects.of(request.user), pk=video_id)
+
+
+def _job(request: HttpRequest, video_id: UUID) -> JobQuerySet:
+    return Job.objects.filter(pk=get_object_or_404(Job, video=video_id, owner=request.user).pk)

@@ -1,0 +1,20 @@
+# One image for every process. `docker run … worker-media` runs that line of the Procfile.
+FROM python:3.13-slim
+
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ffmpeg \
+    && rm -rf /var/lib/apt/lists/*
+
+WORKDIR /app
+COPY requirements.txt .
+RUN pip install --no-cache-dir --requirement requirements.txt
+
+COPY . .
+ENV DEBUG=0 DATA_DIR=/data STATIC_ROOT=/app/static HOST=0.0.0.0
+RUN SECRET_KEY=only-to-build DATA_DIR=/tmp/build python manage.py collectstatic --no-input
+
+RUN useradd nightshift && install --directory --owner nightshift /data
+USER nightshift
+EXPOSE 8000
+ENTRYPOINT ["sh", "-c", "eval \"exec $(sed -n \"s/^$0: //p\" Procfile)\""]
+CMD ["web"]

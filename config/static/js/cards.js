@@ -1,0 +1,96 @@
+// Keeps the cards of jobs true. Of two versions of a job the higher is newer, and what is older is ignored, so it does
+// not matter by which way, in which order or how often a job is heard of.
+//
+// The scripts of a page meet in events of the document:
+//   job          a job has been heard of: from the server (live.js), or as the answer to a request (upload.js, actions.js)
+//   job:deleted  there is nothing to show of this job any more; the detail is its id
+//   job:shown    a card has been put in its place
+//   job:doubted  a request went wrong: what is shown may not be so
+
+const cards = document.querySelector("[data-cards]"); // where new ones go; the page of a single video has none
+const announcer = document.querySelector("[data-announcer]");
+
+const wanted = new Map(); // the version to be shown of each job whose card is being fetched
+const deleted = new Set();
+
+const cardOf = (id) => document.querySelector(`[data-job="${CSS.escape(id)}"]`);
+const versionOf = (card) => Number(card?.dataset.version ?? 0);
+const part = (card, name) => card.querySelector(`[data-part=${name}]`);
+
+document.addEventListener("job", ({ detail: job }) => {
+  const card = cardOf(job.id);
+  if (!card) {
+    if (isNew(job)) renew(job.id, `${job.links.page}/card`, job.version);
+  } else if (job.version > versionOf(card)) {
+    if (isSameAttempt(job, card)) advance(card, job);
+    else renew(job.id, card.dataset.cardUrl, job.version);
+  }
+});
+
+document.addEventListener("job:deleted", (event) => remove(event.detail));
+
+// Begun after the page was made, here or in another tab. Older jobs without a card are on another page, or deleted.
+function isNew(job) {
+  const since = cards?.dataset.rendered;
+  return since && job.links.page && !deleted.has(job.id) && new Date(job.created_at) > new Date(since);
+}
+
+function isSameAttempt(job, { dataset }) {
+  return job.state === "running" && dataset.state === "running" && job.attempt === Number(dataset.attempt);
+}
+
+function advance(card, job) {
+  card.dataset.version = job.version;
+  part(card, "note").textContent = job.note || "Getting started";
+  if (job.progress === null) return;
+  const bar = part(card, "progress");
+  bar.value = Math.max(job.progress, bar.value);
+  part(card, "percent").textContent = `${Math.round(bar.value * 100)}%`;
+}
+
+async function renew(id, url, version) {
+  const busy = wanted.has(id);
+  wanted.set(id, Math.max(version, wanted.get(id) ?? 0));
+  if (busy) return;
+  try {
+    // The job may move on while its card is on the way.
+    for (let tries = 3; tries && versionOf(cardOf(id)) < wanted.get(id) && !deleted.has(id); tries--) await fetchCard(id, url);
+  } catch (error) {
+    console.info("Until it is heard of again, an older card is shown:", error);
+  } finally {
+    wanted.delete(id);
+  }
+}
+
+async function fetchCard(id, url) {
+  const response = await fetch(url);
+  if (response.status === 404) return remove(id);
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const card = page.querySelector(`[data-job="${CSS.escape(id)}"]`);
+  if (card && versionOf(card) > versionOf(cardOf(id))) put(card, cardOf(id));
+}
+
+function put(card, old) {
+  if (old?.querySelector("video")?.paused === false) return;
+  if (old) replace(old, card);
+  else cards.insertBefore(card, [...cards.children].find((one) => one.dataset.created < card.dataset.created) ?? null);
+  announcer.textContent = card.dataset.sentence;
+  document.dispatchEvent(new Event("job:shown"));
+}
+
+function replace(old, card) {
+  const hadFocus = old.contains(document.activeElement);
+  if (old.querySelector("details[open]")) card.querySelector("details")?.setAttribute("open", "");
+  old.replaceWith(card);
+  if (hadFocus) card.querySelector("h1, h2 a").focus({ preventScroll: true });
+}
+
+function remove(id) {
+  deleted.add(id);
+  const card = cardOf(id);
+  if (!card) return;
+  const hadFocus = card.contains(document.activeElement);
+  announcer.textContent = `“${card.querySelector("h1, h2").textContent.trim()}” was deleted.`;
+  card.remove();
+  if (hadFocus) document.querySelector("#main").focus({ preventScroll: true });
+}
