@@ -9,8 +9,8 @@ from itertools import groupby, islice
 
 from celery import current_app
 from django.conf import settings
-from kombu import Connection
-from kombu.exceptions import OperationalError
+from kombu.connection import Connection
+from kombu.exceptions import KombuError
 from kombu.pools import producers
 
 from jobs.models import Job
@@ -100,6 +100,6 @@ def _answering() -> Iterator[None]:
         raise BrokerDown("The broker has just failed.")
     try:
         yield
-    except (OperationalError, *_connection().connection_errors) as error:
+    except (KombuError, *_connection().connection_errors) as error:
         _failed_at = time.monotonic()
         raise BrokerDown(f"The broker does not answer: {error}.") from error

@@ -15,10 +15,11 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from jobs import broker
+from jobs import broker, statements
 from jobs.errors import LeaseLost, WorkerLost
 from jobs.models import Job, from_now
 from jobs.registry import registry
+from jobs.statements import Update
 from jobs.worker import fail
 
 logger = logging.getLogger(__name__)
@@ -108,4 +109,4 @@ def rescue() -> None:
 def _take(jobs: Any) -> list[Job]:
     """Mark a batch of these as published and return it. Of several clocks each takes other jobs."""
     batch = jobs.order_by("run_at").values("pk")[:BATCH]
-    return jobs.filter(pk__in=batch).update_returning(published_at=Now())
+    return statements.run(Update(jobs.filter(pk__in=batch), {"published_at": Now()}))

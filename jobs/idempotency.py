@@ -16,9 +16,10 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from ninja.errors import HttpError
 
+from jobs.api import ApiRequest
 from jobs.models import IdempotencyKey, from_now
 
 LONGEST_REQUEST = timedelta(minutes=1)
@@ -37,7 +38,7 @@ def idempotent(view: View) -> View:
     """
 
     @wraps(view)
-    def answering(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def answering(request: ApiRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         name = request.headers.get("Idempotency-Key")
         if name is None:
             return view(request, *args, **kwargs)
@@ -49,12 +50,15 @@ def idempotent(view: View) -> View:
     return answering
 
 
-def _claim(request: HttpRequest, name: str) -> IdempotencyKey:
+def _claim(request: ApiRequest, name: str) -> IdempotencyKey:
     """The key, either with its answer or claimed for this request."""
     if not 0 < len(name) <= LONGEST_KEY:
         raise HttpError(400, f"An Idempotency-Key has 1 to {LONGEST_KEY} characters.")
     ours = IdempotencyKey(
-        owner=request.auth, key=name, digest=_digest(request), claimed_until=from_now(LONGEST_REQUEST)  # type: ignore[attr-defined]
+        owner=request.auth,
+        key=name,
+        digest=_digest(request),
+        claimed_until=from_now(LONGEST_REQUEST),
     )
     IdempotencyKey.objects.bulk_create([ours], ignore_conflicts=True)
     key = IdempotencyKey.objects.get(owner=ours.owner, key=name)
@@ -92,7 +96,7 @@ def _replay(key: IdempotencyKey) -> HttpResponse:
     return response
 
 
-def _digest(request: HttpRequest) -> str:
+def _digest(request: ApiRequest) -> str:
     """Of everything that makes the request what it is. A form's boundary does not, so it is taken apart."""
     digest = hashlib.sha256(f"{request.method} {request.path}".encode())
     if request.content_type != "multipart/form-data":
@@ -100,9 +104,10 @@ def _digest(request: HttpRequest) -> str:
         return digest.hexdigest()
     for name, values in sorted(request.POST.lists()):
         digest.update(repr((name, values)).encode())
-    for name, file in sorted(request.FILES.items()):
-        digest.update(repr((name, file.name, file.size)).encode())
-        for chunk in file.chunks(CHUNK):
-            digest.update(chunk)
-        file.seek(0)
+    for name, files in sorted(request.FILES.lists()):
+        for file in files:
+            digest.update(repr((name, file.name, file.size)).encode())
+            for chunk in file.chunks(CHUNK):
+                digest.update(chunk)
+            file.seek(0)
     return digest.hexdigest()

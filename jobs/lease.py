@@ -103,12 +103,13 @@ class Heart:
 
     def _write_progress(self, job: Job) -> None:
         news, job.unwritten = job.unwritten, None
-        if news and not Job.objects.holding_lease(job).change(**news):
+        if news and not Job.objects.holding_lease(job.pk, job.lease_token).change(**news):
             self._lose(job)
 
     def _renew(self, held: list[Job]) -> None:
         lease = Job.objects.filter(lease_token=held[0].lease_token, state=State.RUNNING)
-        kept = {job.pk for job in lease.update_returning(lease_until=from_now(settings.JOB_LEASE))}
+        lease.update(lease_until=from_now(settings.JOB_LEASE))
+        kept = set(lease.values_list("pk", flat=True))
         for job in held:
             if job.pk not in kept:
                 self._lose(job)

@@ -2,7 +2,7 @@
 
 import traceback
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -11,12 +11,14 @@ from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Count, F, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce, Now
-from django.db.models.sql import UpdateQuery
 
+from jobs import statements
+from jobs.durability import wait_for_disk
 from jobs.errors import LeaseLost, code_of
 from jobs.fingerprint import fingerprint
 from jobs.interrupt import shielded
 from jobs.signals import job_changed
+from jobs.statements import Parameter, Prepared, Update
 
 ERRORS_KEPT = 25
 TRACEBACK_CHARACTERS = 10_000
@@ -69,12 +71,17 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.filter(state__in=WAITING)
 
     def due(self) -> Self:
-        """Those that may start: their time has come, and nobody has paused their queue."""
-        return self.waiting().filter(run_at__lte=Now()).exclude(queue__in=PausedQueue.objects.values("name"))
+        """Those that may start: their time has come, and nobody has paused their queue.
 
-    def holding_lease(self, job: "Job") -> Self:
-        """The row of `job`, if the lease under which it was started still holds."""
-        return self.filter(pk=job.pk, state=State.RUNNING, lease_token=job.lease_token)
+        What was published is due, whatever the time: the clock of the server that enqueued it may be ahead of the
+        database's, and a message that found its job not due would be wasted.
+        """
+        due = Q(run_at__lte=Now()) | Q(published_at__isnull=False)
+        return self.waiting().filter(due).exclude(queue__in=PausedQueue.objects.values("name"))
+
+    def holding_lease(self, pk: Any, lease_token: Any) -> Self:
+        """The row of a job, if the lease under which it was started still holds."""
+        return self.filter(pk=pk, state=State.RUNNING, lease_token=lease_token)
 
     def lease_ran_out(self) -> Self:
         return self.filter(state=State.RUNNING, lease_until__lt=Now())
@@ -82,31 +89,32 @@ class JobQuerySet(models.QuerySet["Job"]):
     def move(self, verb: str, **changes: Any) -> list["Job"]:
         """Move those of these jobs that may make this move, and return them as they now are.
 
-        The only writer of `state`. One conditional UPDATE, so of any number of processes that ask for the same move
-        one wins, and the rows returned say which.
+        One conditional UPDATE, so of any number of processes that ask for the same move one wins, and the rows
+        returned say which.
         """
+        return announced(statements.run(self.moving(verb, **changes)))
+
+    def moving(self, verb: str, **changes: Any) -> Update:
+        """The only place that writes `state`."""
         allowed, state = TRANSITIONS[verb]
-        return self.filter(state__in=allowed).change(state=state, **changes)
+        return self.filter(state__in=allowed).changing(state=state, **changes)
 
     def change(self, **changes: Any) -> list["Job"]:
-        """Change these jobs and announce it once it is committed. Returns them as they now are."""
-        jobs = self.update_returning(version=F("version") + 1, **changes)
-        announce(jobs)
-        return jobs
+        """Change these jobs and announce it. Returns them as they now are."""
+        return announced(statements.run(self.changing(**changes)))
 
-    def update_returning(self, **changes: Any) -> list["Job"]:
-        """`update()` that returns the rows it changed, by UPDATE … RETURNING, which Django's ORM cannot say."""
-        update = self.query.chain(UpdateQuery)
-        update.add_update_values(changes)
-        sql, parameters = update.get_compiler(self.db).as_sql()
-        return list(self.model.objects.using(self.db).raw(f"{sql} RETURNING *", parameters))
+    def changing(self, **changes: Any) -> Update:
+        return Update(self, {"version": F("version") + 1, **changes})
 
     def start(self, worker: str) -> list["Job"]:
         """Begin an attempt at each that is due, all under one fresh lease. Nothing returned: others were first."""
-        return self.due().move(
+        return announced(statements.run(self.starting(worker, uuid.uuid4())))
+
+    def starting(self, worker: Any, lease_token: Any) -> Update:
+        return self.due().moving(
             "start",
             attempt=F("attempt") + 1,
-            lease_token=uuid.uuid4(),
+            lease_token=lease_token,
             lease_until=from_now(settings.JOB_LEASE),
             worker=worker,
             started_at=Now(),
@@ -140,9 +148,10 @@ class JobQuerySet(models.QuerySet["Job"]):
         error = {"type": "buried", "message": "This was stopped by an operator."}
         return self.move("bury", finished_at=Now(), error=error, fingerprint="buried", **NO_LEASE)
 
-    def requeue(self) -> list["Job"]:
+    def requeue(self, **changes: Any) -> list["Job"]:
         """Give finished work a fresh set of attempts. What went wrong before stays on record."""
-        return self.move("requeue", attempt=0, run_at=Now(), published_at=None, finished_at=None, error=None, **FRESH)
+        changes = {"attempt": 0, "run_at": Now(), "finished_at": None, "error": None, **FRESH, **changes}
+        return self.move("requeue", published_at=None, **changes)
 
     def release(self) -> list["Job"]:
         """Give back what was begun and not finished, at no cost: the attempt was never made."""
@@ -170,9 +179,11 @@ class Job(models.Model):
 
     priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.NORMAL)
 
-    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
-    version = models.PositiveIntegerField(default=1, help_text="Goes up with every change. The newest is the truth.")
-    attempt = models.PositiveSmallIntegerField(default=0, help_text="Attempts begun since it was queued.")
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED, db_default=State.QUEUED)
+    version = models.PositiveIntegerField(
+        default=1, db_default=1, help_text="Goes up with every change. The newest is the truth."
+    )
+    attempt = models.PositiveSmallIntegerField(default=0, db_default=0, help_text="Attempts begun since it was queued.")
     max_attempts = models.PositiveSmallIntegerField(help_text="Dead after this many.")
     run_at = models.DateTimeField(db_default=Now(), help_text="Not before this moment.")
     published_at = models.DateTimeField(
@@ -181,16 +192,26 @@ class Job(models.Model):
 
     lease_token = models.UUIDField(null=True, help_text="Names the attempt that may change the row.")
     lease_until = models.DateTimeField(null=True, help_text="When the attempt is taken for dead unless renewed.")
-    worker = models.CharField(max_length=100, blank=True, help_text="Who runs it, or ran it last.")
+    worker = models.CharField(
+        max_length=100, blank=True, default="", db_default="", help_text="Who runs it, or ran it last."
+    )
 
     progress = models.FloatField(null=True, help_text="The part done, from 0 to 1.")
-    note = models.CharField(max_length=200, blank=True, help_text="Where it stands, in a person's words.")
+    note = models.CharField(
+        max_length=200, blank=True, default="", db_default="", help_text="Where it stands, in a person's words."
+    )
     result = models.JSONField(null=True, help_text="What the task returned.")
     error = models.JSONField(null=True, help_text="Why it is not well, for its owner: type and message.")
-    errors = models.JSONField(default=list, help_text="Every failed attempt, for operators.")
+    errors = models.JSONField(
+        default=list, db_default=Value([], models.JSONField()), help_text="Every failed attempt, for operators."
+    )
 
     fingerprint = models.CharField(
-        max_length=16, blank=True, help_text="The same for deaths of the same kind. Empty unless dead."
+        max_length=16,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The same for deaths of the same kind. Empty unless dead.",
     )
 
     created_at = models.DateTimeField(db_default=Now(), help_text="When it was enqueued.")
@@ -202,7 +223,7 @@ class Job(models.Model):
     class Meta:
         ordering = ["-created_at"]
         constraints = [
-            models.UniqueConstraint(fields=["task", "key"], name="job_key_once"),
+            models.UniqueConstraint(fields=["task", "key"], condition=Q(key__isnull=False), name="job_key_once"),
             models.CheckConstraint(condition=Q(state__in=State.values), name="job_state_known"),
             models.CheckConstraint(
                 condition=Q(state=State.RUNNING, lease_token__isnull=False)
@@ -211,12 +232,14 @@ class Job(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["owner", "-created_at"], name="job_by_owner"),
+            models.Index(fields=["-created_at"], name="job_newest"),
+            models.Index(fields=["owner", "-created_at"], name="job_by_owner", condition=Q(owner__isnull=False)),
             models.Index(fields=["state", "-created_at"], name="job_by_state"),
             models.Index(fields=["published_at", "run_at"], name="job_waiting", condition=Q(state__in=WAITING)),
             models.Index(fields=["lease_until"], name="job_running", condition=Q(state=State.RUNNING)),
-            models.Index(fields=["queue", "owner", "-started_at"], name="job_served"),
+            models.Index(fields=["owner", "-started_at"], name="job_served", condition=Q(queue="media")),
             models.Index(fields=["fingerprint", "-finished_at"], name="job_dead", condition=Q(state=State.DEAD)),
+            models.Index(fields=["queue", "state"], name="job_counted", condition=Q(state__in=FINISHED)),
         ]
         permissions = [("operate_job", "Can requeue, cancel and bury jobs, and pause queues")]
 
@@ -250,6 +273,7 @@ class Job(models.Model):
         """
         try:
             with shielded(), transaction.atomic():
+                wait_for_disk()
                 self.succeed(result)
                 yield
         except BaseException:
@@ -257,7 +281,8 @@ class Job(models.Model):
             raise
 
     def succeed(self, result: Any = None) -> None:
-        self._end("succeed", result=result, **SUCCEEDED)
+        with shielded():
+            self._ended(SUCCEED.run(id=self.pk, lease_token=self.lease_token, result=result))
 
     def retry(self, error: BaseException, message: str, delay: timedelta) -> None:
         self._end(
@@ -281,12 +306,15 @@ class Job(models.Model):
         )
 
     def _end(self, verb: str, **changes: Any) -> None:
-        """End the attempt. Fenced: raises LeaseLost unless the lease it was started under still holds."""
         with shielded():
-            moved = Job.objects.holding_lease(self).move(verb, **changes)
-            if not moved:
-                raise LeaseLost(str(self))
-            self.state = moved[0].state
+            self._ended(statements.run(Job.objects.holding_lease(self.pk, self.lease_token).moving(verb, **changes)))
+
+    def _ended(self, moved: list["Job"]) -> None:
+        """Fenced: raises LeaseLost if the lease under which the attempt was started did not hold any more."""
+        if not moved:
+            raise LeaseLost(str(self))
+        announced(moved)
+        self.state = moved[0].state
 
     def _errors_and(self, error: BaseException) -> list[dict[str, Any]]:
         return [*self.errors, record(self, error)][-ERRORS_KEPT:]
@@ -340,10 +368,29 @@ def record(job: Job, error: BaseException) -> dict[str, Any]:
     }
 
 
-def announce(jobs: Iterable[Job]) -> None:
-    """Send `job_changed` for each, once what changed them is committed."""
+def announced(jobs: list[Job]) -> list[Job]:
+    """Have `job_changed` sent for each of these, once what changed them is committed."""
+    if jobs:
+        transaction.on_commit(lambda: _announce(jobs), robust=True)
+    return jobs
+
+
+def _announce(jobs: list[Job]) -> None:
     for job in jobs:
-        transaction.on_commit(lambda job=job: job_changed.send_robust(sender=Job, job=job), robust=True)  # type: ignore[misc]
+        job_changed.send_robust(sender=Job, job=job)
+
+
+def start(pk: Any, worker: str) -> list[Job]:
+    """What `Job.objects.filter(pk=pk).start(worker)` does, in half the time."""
+    return announced(START.run(id=pk, worker=worker, lease_token=uuid.uuid4()))
+
+
+ID, LEASE_TOKEN = Parameter("id", models.UUIDField()), Parameter("lease_token", models.UUIDField())
+WORKER, RESULT = Parameter("worker", models.CharField()), Parameter("result", models.JSONField())
+START = Prepared(lambda: Job.objects.filter(pk=ID).starting(WORKER, LEASE_TOKEN))
+SUCCEED = Prepared(
+    lambda: Job.objects.holding_lease(ID, LEASE_TOKEN).moving("succeed", **{**SUCCEEDED, "result": RESULT})
+)
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -5,18 +5,20 @@ import json
 import random
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from celery import shared_task
-from django.db import close_old_connections, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
-from jobs import broker
+from jobs import broker, statements
 from jobs.errors import BadArguments
-from jobs.models import Job, Priority, announce
+from jobs.models import Job, Priority, announced
 from jobs.registry import registry
 from jobs.worker import work
+
+# What `Task.job()` sets. Everything else of a new job is as the model has it by default.
+LAUNCH = ["id", "task", "args", "queue", "priority", "owner", "max_attempts", "run_at", "published_at", "created_at"]
 
 Body = Callable[..., Any]
 Links = Callable[..., dict[str, str]]
@@ -66,13 +68,15 @@ class Task:
         self.bundle = bundle
         self.links = links
         self.signature = inspect.signature(body)
+        self.arguments = set(list(self.signature.parameters)[1:])
         registry[self.name] = self
         self._receive_messages()
 
     def _receive_messages(self) -> None:
         @shared_task(name=self.name)
         def message(ids: list[str]) -> None:
-            close_old_connections()  # as Django does for each request: one that broke is not used again
+            if connection.errors_occurred:  # it may have broken; the next use connects anew
+                connection.close()
             work(ids, self.queue)
 
     def enqueue(self, **launch: Any) -> Job:
@@ -97,8 +101,10 @@ class Task:
         jobs = list(jobs)
         with transaction.atomic():
             keyed = any(job.key for job in jobs)
-            Job.objects.bulk_create(jobs, ignore_conflicts=keyed, batch_size=1000)
-            if keyed:
+            if not keyed:
+                statements.insert(jobs, LAUNCH)
+            else:
+                Job.objects.bulk_create(jobs, ignore_conflicts=True, batch_size=1000)
                 jobs = list(Job.objects.filter(pk__in=[job.pk for job in jobs]))
             self._publish_after_commit(jobs)
 
@@ -115,7 +121,7 @@ class Task:
 
         owner: the user who is told what becomes of it. key: idempotency key. run_at: not before then.
         """
-        self._check(args)
+        self.check(args)
         now = timezone.now()
         return Job(
             task=self.name,
@@ -130,17 +136,19 @@ class Task:
             created_at=now,
         )
 
-    def _check(self, args: dict[str, Any]) -> None:
+    def check(self, args: dict[str, Any]) -> None:
+        """Raises BadArguments if these arguments do not fit the signature, or are not JSON."""
         try:
-            self.signature.bind(None, **args)
+            if args.keys() != self.arguments:  # some may have defaults
+                self.signature.bind(None, **args)
             json.dumps(args, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise BadArguments(f"{self.name}: {error}") from error
 
     def _publish_after_commit(self, jobs: list[Job]) -> None:
-        announce(jobs)
+        announced(jobs)
         due = [job for job in jobs if job.published_at]
-        transaction.on_commit(partial(broker.publish, due), robust=True)
+        transaction.on_commit(lambda: broker.publish(due), robust=True)
 
     def delay_after(self, attempt: int, error: BaseException) -> timedelta:
         """How long to wait after the attempt failed: exponential back-off with full jitter and a cap.

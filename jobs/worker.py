@@ -4,11 +4,12 @@ import logging
 import os
 import socket
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from jobs import broker
+from jobs import broker, models
 from jobs.errors import LeaseLost, ShuttingDown
 from jobs.interrupt import interruptible
 from jobs.lease import heart
@@ -42,6 +43,8 @@ def start(ids: list[str], queue: str) -> list[Job]:
     There are as many messages in a queue as jobs, so in a fair one a message is no more than a ticket for a job.
     """
     if queue not in settings.JOB_FAIR_QUEUES:
+        if len(ids) == 1:
+            return models.start(ids[0], worker_name())
         return Job.objects.filter(pk__in=ids).start(worker_name())
     while candidate := Job.objects.fairest(queue):
         if started := Job.objects.filter(pk=candidate.pk).start(worker_name()):
@@ -70,12 +73,14 @@ class Endings:
             self.write()
 
     def write(self) -> None:
-        if self._jobs:
-            token = next(iter(self._jobs)).lease_token
-            Job.objects.filter(pk__in=[job.pk for job in self._jobs], lease_token=token).succeed()
-            for job in self._jobs:
+        jobs, self._jobs = list(self._jobs), {}
+        if len(jobs) == 1:
+            with suppress(LeaseLost):
+                jobs[0].succeed()
+        elif jobs:
+            Job.objects.filter(pk__in=[job.pk for job in jobs], lease_token=jobs[0].lease_token).succeed()
+            for job in jobs:
                 job.state = State.SUCCEEDED
-        self._jobs = {}
         self._written = time.monotonic()
 
 

@@ -10,5 +10,4 @@ urlpatterns = [
     path("<uuid:video_id>/cancel", views.cancel, name="cancel"),
     path("<uuid:video_id>/requeue", views.requeue, name="requeue"),
     path("<uuid:video_id>/delete", views.delete, name="delete"),
-    path("jobs/<uuid:job_id>/card", views.card_of_job, name="card-of-job"),
 ]

@@ -53,13 +53,6 @@ def card(request: HttpRequest, video_id: UUID) -> HttpResponse:
 
 
 @login_required
-@require_GET
-def card_of_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
-    """The same, for a job that the page has just begun or heard of."""
-    return render(request, "videos/card.html", {"video": get_object_or_404(Video.objects.of(request.user), job=job_id)})
-
-
-@login_required
 @require_POST
 def cancel(request: HttpRequest, video_id: UUID) -> HttpResponse:
     _job(request, video_id).cancel()
