@@ -18,8 +18,8 @@ test: .venv/dev browser ## Run the tests. ARGS goes to pytest: make test ARGS="-
 test-sqlite: .venv/dev browser ## Run the tests on SQLite instead of PostgreSQL
 	@DATABASE_URL=sqlite exec $(BIN)/python -m pytest $(ARGS)
 
-chaos: .venv/dev ## Run only the tests that kill workers, brokers and databases
-	@exec $(BIN)/python -m pytest -m chaos $(ARGS)
+chaos: .venv/dev ## Run the tests that kill workers, brokers and databases, in their long form
+	@CHAOS=long exec $(BIN)/python -m pytest -m chaos -s $(ARGS)
 
 check: .venv/dev ## Lint, formats, imports, types, migrations, templates
 	@$(BIN)/ruff check .

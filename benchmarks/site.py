@@ -40,7 +40,7 @@ def prepare() -> None:
     """Set Django up in this process, with servers that live as long as it does."""
     os.environ.update(
         DATA_DIR=_servers.enter_context(tempfile.TemporaryDirectory(prefix="nightshift-bench-")),
-        DATABASE_URL=_servers.enter_context(postgres(safe=True)),
+        DATABASE_URL=_servers.enter_context(postgres(safe=True)).url,
         DJANGO_SETTINGS_MODULE="config.settings",
         EXTRA_APPS="tests.trial",
     )

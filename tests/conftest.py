@@ -19,8 +19,10 @@ from playwright.sync_api import Browser, Page
 from config import parts
 from config.processes import ROOT, Processes, procfile
 from tests.browser import DESKTOP, SCREENSHOTS, chromium
-from tests.postgres import postgres
+from tests.postgres import Postgres, postgres
 from tests.waiting import wait_until
+
+POSTGRES = pytest.StashKey[Postgres]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["DATA_DIR"] = data_dir
     os.environ["EXTRA_APPS"] = "tests.trial"
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
-    choose_database(servers)
+    choose_database(config, servers)
     start_valkey(servers)
     wait_until(parts.valkey_socket(Path(data_dir)).exists)
     django.setup()
@@ -50,12 +52,22 @@ def start_valkey(servers: ExitStack) -> None:
     valkey.start()
 
 
-def choose_database(servers: ExitStack) -> None:
+def choose_database(config: pytest.Config, servers: ExitStack) -> None:
     if os.environ.get("DATABASE_URL") == "sqlite":
         os.environ["DATABASE_URL"] = f"sqlite:///{os.environ['DATA_DIR']}/nightshift.sqlite3"
     elif "DATABASE_URL" not in os.environ:
-        os.environ["DATABASE_URL"] = servers.enter_context(postgres())
+        server = servers.enter_context(postgres())
+        config.stash[POSTGRES] = server
+        os.environ["DATABASE_URL"] = server.url
         servers.callback(os.environ.pop, "DATABASE_URL")
+
+
+@pytest.fixture
+def postgres_server(pytestconfig: pytest.Config, django_db_blocker: Any) -> Postgres:
+    """The server of the tests, for those that stop it."""
+    if POSTGRES not in pytestconfig.stash:
+        pytest.skip("needs a PostgreSQL of its own")
+    return pytestconfig.stash[POSTGRES]
 
 
 @pytest.fixture(scope="session")

@@ -21,31 +21,49 @@ SETTINGS = ("-c", "listen_addresses=", "-c", "max_connections=300")
 UNSAFE = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 
 
-@contextmanager
-def postgres(*, safe: bool = False) -> Iterator[str]:
-    """Run a server that listens on a Unix socket only, and yield its DATABASE_URL.
+class Postgres:
+    """A server that listens on a Unix socket only. `url` is its DATABASE_URL."""
 
-    Unless it is to be `safe` it does not wait for the disk, and is fast: what a test writes may be lost.
-    """
-    settings = SETTINGS if safe else SETTINGS + UNSAFE
-    with tempfile.TemporaryDirectory(prefix="nightshift-postgres-") as folder, Path(folder, "log").open("w") as log:
-        run_as = unprivileged(folder)
-        subprocess.run([*run_as, program("initdb"), f"{folder}/data", *INITDB], stdout=log, stderr=log)
-        server = subprocess.Popen(
-            [*run_as, program("postgres"), "-D", f"{folder}/data", "-k", folder, *settings],
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            preexec_fn=die_with_parent,
-        )
+    def __init__(self, folder: str, *, safe: bool) -> None:
+        self.url = f"postgres://postgres@{quote(folder, safe='')}/nightshift"
+        self._folder = folder
+        self._log = Path(folder, "log")
+        self._run_as = unprivileged(folder)
+        self._settings = SETTINGS if safe else SETTINGS + UNSAFE
+        self._run("initdb", f"{folder}/data", *INITDB).wait()
+
+    def start(self) -> None:
+        self._server = self._run("postgres", "-D", f"{self._folder}/data", "-k", self._folder, *self._settings)
+        wait_until(lambda: answers(self._folder) or self._server.poll() is not None)
+        if self._server.returncode is not None:
+            raise RuntimeError(f"PostgreSQL did not start:\n{self._log.read_text()}")
+
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """SIGINT disconnects everybody, and ends in order; SIGQUIT ends as in a crash."""
+        self._server.send_signal(number)
+        self._server.wait()
+
+    def _run(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with self._log.open("a") as log:
+            return subprocess.Popen(
+                [*self._run_as, program(name), *arguments],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+
+
+@contextmanager
+def postgres(*, safe: bool = False) -> Iterator[Postgres]:
+    """Run a server. Unless it is to be `safe` it does not wait for the disk: what a test writes may be lost."""
+    with tempfile.TemporaryDirectory(prefix="nightshift-postgres-") as folder:
+        server = Postgres(folder, safe=safe)
         try:
-            wait_until(lambda: answers(folder) or server.poll() is not None)
-            if server.returncode is not None:
-                raise RuntimeError(f"PostgreSQL did not start:\n{Path(log.name).read_text()}")
-            yield f"postgres://postgres@{quote(folder, safe='')}/nightshift"
+            server.start()
+            yield server
         finally:
-            server.send_signal(signal.SIGINT)  # it disconnects everybody, and ends
-            server.wait()
+            server.stop()
 
 
 def program(name: str) -> str:

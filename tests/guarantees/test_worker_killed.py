@@ -15,6 +15,8 @@ from tests.trial.models import Entry
 from tests.trial.tasks import endless, kill_worker, long, record
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.chaos
+
 LEASE = 3
 
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from jobs.errors import LeaseLost
 from jobs.models import FINISHED, TRANSITIONS, Job, State
@@ -29,9 +30,14 @@ def test_a_job_is_started_once():
 
 
 def test_a_job_is_not_started_before_its_time():
-    job = record.enqueue(number=1)
-    Job.objects.filter(pk=job.pk).update(run_at=job.run_at + timedelta(minutes=1))
+    job = record.enqueue(number=1, run_at=timezone.now() + timedelta(minutes=1))
     assert Job.objects.filter(pk=job.pk).start("a worker") == []
+
+
+def test_a_job_from_a_server_whose_clock_is_ahead_starts_at_once():
+    job = record.enqueue(number=1)
+    Job.objects.update(run_at=job.run_at + timedelta(seconds=2))
+    assert Job.objects.filter(pk=job.pk).start("a worker")
 
 
 def test_only_the_transitions_listed_are_possible():
