@@ -19,6 +19,12 @@ RECENT = 50
 router = Router(tags=["jobs"])
 
 
+class ApiRequest(HttpRequest):
+    """A request whose caller Ninja has found out."""
+
+    auth: Any  # the user
+
+
 class ErrorOut(Schema):
     type: str = Field(description="The kind of error, for programs.")
     message: str = Field(description="What is wrong and what can be done, for people.")
@@ -62,14 +68,14 @@ def accepted(job: Job) -> HttpResponse:
 
 
 @router.get("", response=list[JobOut], summary="Your recent jobs")
-def list_jobs(request: HttpRequest, state: State | None = None) -> Any:
+def list_jobs(request: ApiRequest, state: State | None = None) -> Any:
     """The latest fifty, newest first."""
     jobs = Job.objects.filter(owner=request.auth)
     return (jobs.filter(state=state) if state else jobs)[:RECENT]
 
 
 @router.get("/{uuid:job_id}", response=JobOut, url_name="job", summary="One job")
-def get_job(request: HttpRequest, job_id: UUID, response: HttpResponse) -> Job:
+def get_job(request: ApiRequest, job_id: UUID, response: HttpResponse) -> Job:
     job = get_object_or_404(Job, pk=job_id, owner=request.auth)
     if not job.finished:
         response["Retry-After"] = str(RETRY_AFTER)
@@ -77,18 +83,18 @@ def get_job(request: HttpRequest, job_id: UUID, response: HttpResponse) -> Job:
 
 
 @router.post("/{uuid:job_id}/cancel", response=JobOut, summary="Cancel a job")
-def cancel_job(request: HttpRequest, job_id: UUID) -> Job:
+def cancel_job(request: ApiRequest, job_id: UUID) -> Job:
     """A running job stops within seconds. Answers 409 when the job has already finished."""
     return _moved(request, job_id, "cancel")
 
 
 @router.post("/{uuid:job_id}/requeue", response={202: JobOut}, summary="Run a dead or cancelled job again")
-def requeue_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
+def requeue_job(request: ApiRequest, job_id: UUID) -> HttpResponse:
     """Answers 409 when the job is neither dead nor cancelled."""
     return accepted(_moved(request, job_id, "requeue"))
 
 
-def _moved(request: HttpRequest, job_id: UUID, verb: Literal["cancel", "requeue"]) -> Job:
+def _moved(request: ApiRequest, job_id: UUID, verb: Literal["cancel", "requeue"]) -> Job:
     job = get_object_or_404(Job, pk=job_id, owner=request.auth)
     moved = getattr(Job.objects.filter(pk=job.pk), verb)()
     if not moved:

@@ -1,5 +1,11 @@
-from jobs import retention
-from jobs.models import Job
+from datetime import timedelta
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
+from jobs import operators, retention
+from jobs.filters import BadFilter, Filters
+from jobs.models import Job, Priority
 from jobs.task import task
 
 
@@ -10,3 +16,21 @@ def prune(job: Job) -> int:
         pruned += batch
         job.advance(None, f"{pruned} jobs pruned")
     return pruned
+
+
+def about(verb: str, filters: dict[str, str]) -> dict[str, str]:
+    return {"jobs": f"{reverse('admin:jobs_job_changelist')}?{urlencode(filters)}"}
+
+
+@task(priority=Priority.URGENT, time_limit=timedelta(hours=1), permanent=BadFilter, links=about)
+def bulk_move(job: Job, verb: str, filters: dict[str, str]) -> dict[str, int]:
+    """Requeue, cancel or bury all jobs that match, on behalf of the owner: the operator who asked for it."""
+    operators.move_all(
+        Filters.read(filters),
+        verb,
+        job.owner,
+        asked_at=job.created_at,
+        on_progress=job.advance,
+        bulk=str(job.pk),
+    )
+    return {"moved": operators.moved_by(job)}
