@@ -23,13 +23,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from jobs import counting, deadletters, listing, operators, queues
+from jobs import queues
 from jobs.errors import BadArguments
-from jobs.filters import SEARCHED, BadFilter, Filters
 from jobs.models import Job, PausedQueue, State
+from jobs.operating import acts, counting, deadletters, listing
+from jobs.operating.filters import SEARCHED, BadFilter, Filters
+from jobs.operating.timeline import DONE, timeline
 from jobs.registry import registry
 from jobs.tasks import bulk_move
-from jobs.timeline import DONE, timeline
 
 seeing = method_decorator(permission_required("jobs.view_job", raise_exception=True))
 operating = method_decorator(permission_required(("jobs.view_job", "jobs.operate_job"), raise_exception=True))
@@ -73,7 +74,7 @@ class JobAdmin(admin.ModelAdmin):
             "queues": overview,
             "queue_names": [queue.name for queue in overview],
             "older": urlencode({**given, "before": page.older}) if page.older else "",
-            "verbs": operators.possible(*filters.states()),
+            "verbs": acts.possible(*filters.states()),
         }
         return self.render(request, "list.html", "Jobs", {**self.filtering(given), **context})
 
@@ -103,7 +104,7 @@ class JobAdmin(admin.ModelAdmin):
             "links": links(job),
             "took": listing.took(job),
             "timeline": timeline(job),
-            "verbs": operators.possible(job.state),
+            "verbs": acts.possible(job.state),
         }
         return self.render(request, "job.html", str(job), context)
 
@@ -112,7 +113,7 @@ class JobAdmin(admin.ModelAdmin):
     @operating
     @posted
     def move_one(self, request: HttpRequest, pk: UUID, verb: str) -> HttpResponse:
-        moved = operators.move(Job.objects.filter(pk=get_job(pk).pk), known(verb), request.user)
+        moved = acts.move(Job.objects.filter(pk=get_job(pk).pk), known(verb), request.user)
         self.tell(request, pk, verb, bool(moved))
         return redirect("admin:jobs_job_change", pk)
 
@@ -122,7 +123,7 @@ class JobAdmin(admin.ModelAdmin):
         job = get_job(pk)
         form = ArgumentsForm(job, request.POST or None)
         if form.is_valid():
-            moved = operators.requeue_with(job, form.cleaned_data["args"], request.user)
+            moved = acts.requeue_with(job, form.cleaned_data["args"], request.user)
             self.tell(request, pk, "requeue", bool(moved))
             return redirect("admin:jobs_job_change", pk)
         context = {"job": job, "form": form, "task": registry.get(job.task)}
@@ -146,7 +147,7 @@ class JobAdmin(admin.ModelAdmin):
         except BadFilter as error:
             messages.error(request, str(error))
             return redirect("admin:jobs_job_changelist")
-        forecast = operators.forecast(filters, verb)
+        forecast = acts.forecast(filters, verb)
         if request.method == "POST":
             return self.start_moving(request, filters, verb, forecast.number)
         context = {
@@ -162,7 +163,7 @@ class JobAdmin(admin.ModelAdmin):
     def start_moving(self, request: HttpRequest, filters: Filters, verb: str, number: int) -> HttpResponse:
         with transaction.atomic():
             bulk = bulk_move.enqueue(verb=verb, filters=filters.written(), owner=request.user)
-            operators.record(request.user, [bulk], f"{verb} all", filters=filters.written(), expected=number)
+            acts.record(request.user, [bulk], f"{verb} all", filters=filters.written(), expected=number)
         messages.success(request, f"This job does it: {number:,} to {verb}.")
         return redirect("admin:jobs_job_change", bulk.pk)
 
@@ -171,14 +172,14 @@ class JobAdmin(admin.ModelAdmin):
     @operating
     @posted
     def pause(self, request: HttpRequest, queue: str) -> HttpResponse:
-        operators.pause(queue, request.user)
+        acts.pause(queue, request.user)
         messages.success(request, f"The queue {queue} is paused. What runs goes on, and nothing new is started.")
         return redirect("admin:jobs_job_changelist")
 
     @operating
     @posted
     def resume(self, request: HttpRequest, queue: str) -> HttpResponse:
-        operators.resume(queue, request.user)
+        acts.resume(queue, request.user)
         messages.success(request, f"The queue {queue} goes on within a second or two.")
         return redirect("admin:jobs_job_changelist")
 
@@ -280,7 +281,7 @@ class AuditLog(admin.ModelAdmin):
 
     @admin.display(description="Verb")
     def did(self, entry: LogEntry) -> str:
-        return operators.act(entry).verb
+        return acts.act(entry).verb
 
     @admin.display(description="Job, queue or other object")
     def what(self, entry: LogEntry) -> str | SafeString:
@@ -289,7 +290,7 @@ class AuditLog(admin.ModelAdmin):
 
     @admin.display(empty_value="")
     def details(self, entry: LogEntry) -> str:
-        details = operators.act(entry).details
+        details = acts.act(entry).details
         if entry.change_message.startswith("{"):
             return json.dumps(details, ensure_ascii=False) if details else ""
         return entry.get_change_message()
@@ -332,7 +333,7 @@ def get_job(pk: UUID | str) -> Job:
 
 
 def known(verb: str) -> str:
-    if verb not in operators.VERBS:
+    if verb not in acts.VERBS:
         raise Http404
     return verb
 

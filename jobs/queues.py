@@ -9,8 +9,8 @@ from django.db.models import Count as CountOf
 from django.db.models import Min, Q
 from django.utils import timezone
 
-from jobs.counting import Count, capped
 from jobs.models import FINISHED, UNFINISHED, WAITING, Job, PausedQueue, State
+from jobs.operating.counting import Count, capped
 from jobs.registry import registry
 
 

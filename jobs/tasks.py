@@ -3,9 +3,10 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from jobs import operators, retention
-from jobs.filters import BadFilter, Filters
+from jobs import retention
 from jobs.models import Job, Priority
+from jobs.operating import acts
+from jobs.operating.filters import BadFilter, Filters
 from jobs.task import task
 
 
@@ -25,7 +26,7 @@ def about(verb: str, filters: dict[str, str]) -> dict[str, str]:
 @task(priority=Priority.URGENT, time_limit=timedelta(hours=1), permanent=BadFilter, links=about)
 def bulk_move(job: Job, verb: str, filters: dict[str, str]) -> dict[str, int]:
     """Requeue, cancel or bury all jobs that match, on behalf of the owner: the operator who asked for it."""
-    operators.move_all(
+    acts.move_all(
         Filters.read(filters),
         verb,
         job.owner,
@@ -33,4 +34,4 @@ def bulk_move(job: Job, verb: str, filters: dict[str, str]) -> dict[str, int]:
         on_progress=job.advance,
         bulk=str(job.pk),
     )
-    return {"moved": operators.moved_by(job)}
+    return {"moved": acts.moved_by(job)}

@@ -9,8 +9,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from jobs import listing
-from jobs.durations import short
+from jobs.operating import listing
+from jobs.operating.durations import short
 
 register = template.Library()
 

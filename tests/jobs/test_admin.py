@@ -14,9 +14,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from jobs import clock, queues
-from jobs.listing import PAGE
 from jobs.models import Job, PausedQueue, State
-from jobs.operators import act
+from jobs.operating.acts import act
+from jobs.operating.listing import PAGE
 from jobs.worker import work
 from tests.trial.tasks import fail, long, record
 
@@ -204,7 +204,7 @@ def test_the_list_says_what_went_wrong_and_not_only_what_the_owner_was_told(oper
 
 
 def test_counts_stop_at_the_cap(operator, monkeypatch):
-    monkeypatch.setattr("jobs.counting.CAP", 5)
+    monkeypatch.setattr("jobs.operating.counting.CAP", 5)
     record.enqueue_many([record.job(number=number) for number in range(7)])
     assert "<b>5+</b>" in said(operator.get(LIST))
     [quick] = [queue for queue in queues.overview() if queue.name == "quick"]

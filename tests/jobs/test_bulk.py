@@ -10,11 +10,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs import operators
 from jobs.errors import LeaseLost
-from jobs.filters import Filters
 from jobs.models import Job, State
-from jobs.operators import act
+from jobs.operating import acts
+from jobs.operating.acts import act
+from jobs.operating.filters import Filters
 from jobs.tasks import bulk_move
 from jobs.worker import work
 from tests.trial.tasks import fail, record
@@ -124,7 +124,7 @@ def test_an_unknown_filter_or_verb_moves_nothing(operator):
 
 
 def test_torn_off_and_begun_again_it_moves_the_rest_and_counts_all(admin, monkeypatch):
-    monkeypatch.setattr(operators, "BATCH", 10)
+    monkeypatch.setattr(acts, "BATCH", 10)
     make(25, State.DEAD)
     bulk = bulk_move.enqueue(verb="requeue", filters={"state": "dead"}, owner=admin)
     [first] = Job.objects.filter(pk=bulk.pk).start("a worker")

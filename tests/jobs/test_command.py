@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 
 from jobs.models import Job, PausedQueue, State
-from jobs.operators import act
+from jobs.operating.acts import act
 from jobs.worker import work
 from tests.trial.tasks import fail, record
 

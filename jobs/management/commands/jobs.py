@@ -11,11 +11,12 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from jobs import deadletters, listing, operators, queues
-from jobs.durations import short
-from jobs.filters import FILTERS, BadFilter, Filters
+from jobs import queues
 from jobs.models import Job, State
-from jobs.timeline import DONE, timeline
+from jobs.operating import acts, deadletters, listing
+from jobs.operating.durations import short
+from jobs.operating.filters import FILTERS, BadFilter, Filters
+from jobs.operating.timeline import DONE, timeline
 
 
 class Command(BaseCommand):
@@ -31,7 +32,7 @@ class Command(BaseCommand):
         shown = commands.add_parser("show", help="one job, with its whole history")
         shown.add_argument("id", type=UUID)
 
-        for verb in operators.VERBS:
+        for verb in acts.VERBS:
             moved = commands.add_parser(verb, help=f"{verb} jobs, given by ids or by filters")
             moved.add_argument("ids", nargs="*", type=UUID, metavar="ID")
             add_filters(moved)
@@ -56,7 +57,7 @@ class Command(BaseCommand):
             "stats": self.list_queues,
             "pause": self.pause,
             "resume": self.resume,
-            **{verb: partial(self.move, verb) for verb in operators.VERBS},
+            **{verb: partial(self.move, verb) for verb in acts.VERBS},
         }
         try:
             handlers[command](**options)
@@ -146,11 +147,11 @@ class Command(BaseCommand):
         filters = read_filters({**options, "id": options["id"] or ",".join(map(str, ids))})
         if not filters.written():
             raise CommandError(f"Say which jobs to {verb}: give ids or filters. All of a state: --state dead")
-        forecast = operators.forecast(filters, verb)
+        forecast = acts.forecast(filters, verb)
         if dry_run:
             self.print_forecast(verb, forecast, as_json)
             return
-        number = operators.move_all(filters, verb, operator_named(by), asked_at=timezone.now())
+        number = acts.move_all(filters, verb, operator_named(by), asked_at=timezone.now())
         if as_json:
             self.print_json({"moved": number})
             return
@@ -159,14 +160,14 @@ class Command(BaseCommand):
             self.stdout.write(f"{staying:,} are {state} and stay so.")
 
     def pause(self, *, queue: str, by: str, **options: Any) -> None:
-        operators.pause(queue, operator_named(by))
+        acts.pause(queue, operator_named(by))
 
     def resume(self, *, queue: str, by: str, **options: Any) -> None:
-        operators.resume(queue, operator_named(by))
+        acts.resume(queue, operator_named(by))
 
     # --- printing ---
 
-    def print_forecast(self, verb: str, forecast: operators.Forecast, as_json: bool) -> None:
+    def print_forecast(self, verb: str, forecast: acts.Forecast, as_json: bool) -> None:
         if as_json:
             self.print_json(forecast._asdict())
             return

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.db.models import Count, Max, Min, OuterRef, Subquery
 
-from jobs.filters import Filters
-from jobs.listing import LastError
 from jobs.models import Job, State
+from jobs.operating.filters import Filters
+from jobs.operating.listing import LastError
 
 SHOWN = 100
 

@@ -8,8 +8,8 @@ from uuid import UUID
 from django.db.models import Func, Q, TextField
 from django.utils import timezone
 
-from jobs.filters import BadFilter
 from jobs.models import Job, JobQuerySet, State
+from jobs.operating.filters import BadFilter
 
 PAGE = 50
 BURIED = "buried"  # the error of a job that an operator buried, whatever it met before

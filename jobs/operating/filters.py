@@ -16,8 +16,8 @@ from django.db.models.functions import Cast, Coalesce
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from jobs import durations
 from jobs.models import Job, JobQuerySet, State
+from jobs.operating import durations
 
 SEARCHED = 100_000  # the text search reads the newest so many of what the other filters leave
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.utils import timezone
 
-from jobs import listing, operators
-from jobs.durations import short
 from jobs.models import ERRORS_KEPT, Job, PausedQueue, State
-from jobs.operators import Act
+from jobs.operating import acts, listing
+from jobs.operating.acts import Act
+from jobs.operating.durations import short
 
 DONE = {"requeue": "Requeued", "cancel": "Cancelled", "bury": "Buried"}
 
@@ -33,7 +33,7 @@ def timeline(job: Job) -> list[Event]:
     """From its enqueueing to where it stands now."""
     past = [
         *map(_failure, job.errors),
-        *map(_act, operators.acts_on(job)),
+        *map(_act, acts.acts_on(job)),
     ]
     enqueued = Event("Enqueued", State.QUEUED, job.created_at)
     return [enqueued, *_forgotten(job), *sorted(past, key=lambda event: event.at or job.created_at), _present(job)]

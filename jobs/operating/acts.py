@@ -14,8 +14,8 @@ from django.db import transaction
 from django.db.models import Count, Model
 
 from jobs import queues
-from jobs.filters import Filters
 from jobs.models import TRANSITIONS, Job, JobQuerySet, PausedQueue, State
+from jobs.operating.filters import Filters
 
 VERBS = ("requeue", "cancel", "bury")
 BATCH = 1000  # jobs moved in one transaction, so that none of them is locked for long
