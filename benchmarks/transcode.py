@@ -1,12 +1,11 @@
-"""What does the pipeline cost, against ffmpeg run by hand, and against one run of ffmpeg for each size?
+"""What does a transcode job cost, against ffmpeg run by hand, and against one run of ffmpeg for each size?
 
-    python benchmarks/transcode.py [rounds]
+The job's time is from its start to its success, as its row has them; its CPU is that of the worker and its children.
+The lanes take turns, so that a busy machine slows down all of them alike. The table shows medians.
 
-A lane is a function that encodes the source into a folder. The lanes take turns, so that a busy machine slows down
-all of them alike. The table shows medians; the last line is JSON. Exits with 0 when it has measured, whatever it saw.
+    python -m benchmarks.transcode [rounds]
 """
 
-import json
 import os
 import resource
 import statistics
@@ -15,29 +14,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import django
+from benchmarks.report import Target, conclude, print_rows, target
+from benchmarks.site import running
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-django.setup()
-
-from django.conf import settings  # noqa: E402
-
-from videos.probing import probe  # noqa: E402
-from videos.transcoding import command, encode, ladder  # noqa: E402
+if TYPE_CHECKING:
+    from tests.client import Client
+    from tests.stack import Stack
 
 SECONDS = 20
 ROUNDS = 5
-OVERHEAD = 1.05  # at most: our wall time, in bare single runs
-SAVING = 1.25  # at least: CPU of separate runs, in ours
 
 
 class Cost(NamedTuple):
     wall: float  # seconds
-    cpu: float  # seconds, of child processes
+    cpu: float  # seconds
 
 
 Lane = Callable[[Path, Path], Cost]  # (source, folder)
@@ -45,16 +40,33 @@ Lane = Callable[[Path, Path], Cost]  # (source, folder)
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-    with tempfile.TemporaryDirectory() as folder:
-        source = make_source(Path(folder))
-        costs = take_turns(LANES, source, rounds)
+    with running() as site, tempfile.TemporaryDirectory() as folder:
+        from tests.client import Client
+
+        lanes = {"job": partial(job, site, Client(site)), "bare command": bare, "three commands": separate}
+        costs = take_turns(lanes, make_source(Path(folder)), rounds)
     medians = {name: Cost(*map(statistics.median, zip(*runs, strict=True))) for name, runs in costs.items()}
-    print_table(medians, rounds)
-    print(json.dumps(report(costs, medians)))
+    print(f"{SECONDS} s of 1080p30 to 480p, 720p, 1080p and a poster")
+    print_rows(["", "wall s", "CPU s"], [[name, f"{c.wall:.2f}", f"{c.cpu:.2f}"] for name, c in medians.items()])
+    figures = {f"{name}, {unit} s": getattr(cost, unit) for name, cost in medians.items() for unit in cost._fields}
+    conclude("transcode", figures, compare(costs))
+
+
+def compare(costs: dict[str, list[Cost]]) -> list[Target]:
+    """Ratios within each round, whose lanes ran side by side, and then their median."""
+    jobs, bare_commands, three_commands = costs.values()
+    overhead = statistics.median(ours.wall / bare.wall for ours, bare in zip(jobs, bare_commands, strict=True))
+    saving = statistics.median(three.cpu / ours.cpu for ours, three in zip(jobs, three_commands, strict=True))
+    return [
+        target("wall time of the job against the bare command", overhead, at_most=1.05),
+        target("CPU of three commands against the job", saving, at_least=1.25),
+    ]
 
 
 def make_source(folder: Path) -> Path:
     """1080p30 with sound. The moving test card is too easy to encode by itself: noise makes it like a real film."""
+    from django.conf import settings
+
     source = folder / "source.mp4"
     picture = f"testsrc2=s=1920x1080:r=30:d={SECONDS},noise=alls=12:allf=t"
     inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", f"sine=d={SECONDS}"]
@@ -77,13 +89,28 @@ def rotated(names: list[str], by: int) -> list[str]:
     return names[by % len(names) :] + names[: by % len(names)]
 
 
-def pipeline(source: Path, folder: Path) -> Cost:
-    """What a worker does: probe, encode, read back."""
-    return measured(lambda: encode(source, folder, lambda fraction, note: None))
+def job(site: "Stack", client: "Client", source: Path, folder: Path) -> Cost:
+    """All of it: upload, and a worker that probes, encodes, reads back and publishes."""
+    before = cpu_of(site)
+    done = client.finished(client.upload(source).headers["location"], timeout=600)
+    assert done["state"] == "succeeded", done
+    wall = datetime.fromisoformat(done["finished_at"]) - datetime.fromisoformat(done["started_at"])
+    return Cost(wall.total_seconds(), cpu_of(site) - before)
 
 
-def bare_single(source: Path, folder: Path) -> Cost:
+def cpu_of(site: "Stack") -> float:
+    """CPU seconds of the worker's processes and of all that they have run."""
+    ticks = 0
+    for pid in [site.pid("worker-media"), *site.children("worker-media")]:
+        ticks += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def bare(source: Path, folder: Path) -> Cost:
     """The same command, typed by hand."""
+    from videos.probing import probe
+    from videos.transcoding import command, ladder
+
     media = probe(source)
     arguments = command(source, media, ladder(media.width, media.height), folder)
     return measured(lambda: run(arguments))
@@ -91,12 +118,12 @@ def bare_single(source: Path, folder: Path) -> Cost:
 
 def separate(source: Path, folder: Path) -> Cost:
     """One run of ffmpeg for each size, which decodes the source each time."""
+    from videos.probing import probe
+    from videos.transcoding import command, ladder
+
     media = probe(source)
     each = [command(source, media, [rung], folder) for rung in ladder(media.width, media.height)]
     return measured(lambda: [run(arguments) for arguments in each])
-
-
-LANES: dict[str, Lane] = {"pipeline": pipeline, "bare_single": bare_single, "separate": separate}
 
 
 def run(arguments: list[str]) -> None:
@@ -112,51 +139,6 @@ def measured(work: Callable[[], object]) -> Cost:
 def cpu_of_children() -> float:
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
-
-
-def print_table(medians: dict[str, Cost], rounds: int) -> None:
-    print(f"{SECONDS} s of 1080p30 to 480p, 720p, 1080p and a poster; medians of {rounds} rounds\n")
-    print(f"{'lane':<14}{'wall s':>10}{'CPU s':>10}")
-    for name, cost in medians.items():
-        print(f"{name:<14}{cost.wall:>10.2f}{cost.cpu:>10.2f}")
-    print()
-
-
-def report(costs: dict[str, list[Cost]], medians: dict[str, Cost]) -> dict[str, object]:
-    """Ratios are taken within each round, whose lanes ran side by side, and then their median."""
-    overhead = median_ratio([ours.wall / bare.wall for ours, bare in paired(costs, "pipeline", "bare_single")])
-    saving = median_ratio([three.cpu / ours.cpu for ours, three in paired(costs, "pipeline", "separate")])
-    figures = {
-        f"{name}_{unit}_seconds": round(getattr(cost, unit), 2)
-        for name, cost in medians.items()
-        for unit in cost._fields
-    }
-    return {
-        "bench": "transcode",
-        "figures": figures,
-        "targets": [
-            {
-                "name": "wall time against the bare command",
-                "value": overhead,
-                "bound": f"<= {OVERHEAD}",
-                "met": overhead <= OVERHEAD,
-            },
-            {
-                "name": "CPU of separate runs against ours",
-                "value": saving,
-                "bound": f">= {SAVING}",
-                "met": saving >= SAVING,
-            },
-        ],
-    }
-
-
-def median_ratio(ratios: list[float]) -> float:
-    return round(statistics.median(ratios), 3)
-
-
-def paired(costs: dict[str, list[Cost]], one: str, other: str) -> zip:
-    return zip(costs[one], costs[other], strict=True)
 
 
 if __name__ == "__main__":
