@@ -5,6 +5,7 @@ them, and a short job is little else: so they are compiled once, with parameters
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from django.db import connections, models
@@ -77,20 +78,24 @@ def _compile(update: Update) -> tuple[str, tuple[Any, ...]]:
     query.add_update_values(update.changes)
     sql, parameters = query.get_compiler(update.rows.db).as_sql()
     quote = connections[update.rows.db].ops.quote_name
-    columns = ", ".join(quote(field.column) for field in _fields(update.rows))
+    columns = ", ".join(quote(field.column) for field in update.rows.model._meta.concrete_fields)
     return f"{sql} RETURNING {columns}", parameters
 
 
 def _fetch(rows: models.QuerySet[Any], sql: str, parameters: Any) -> list[Any]:
-    fields = _fields(rows)
-    compiler = rows.query.get_compiler(rows.db)
-    with connections[rows.db].cursor() as cursor:
+    connection = connections[rows.db]
+    with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         found = cursor.fetchall()
-    converters = compiler.get_converters([field.get_col(rows.model._meta.db_table) for field in fields])
-    names = [field.attname for field in fields]
-    return [rows.model.from_db(rows.db, names, row) for row in compiler.apply_converters(found, converters)]
+    names, converters = _columns(rows.model, connection.vendor)
+    converted = rows.query.get_compiler(rows.db).apply_converters(found, converters) if converters else found
+    return [rows.model.from_db(rows.db, names, row) for row in converted]
 
 
-def _fields(rows: models.QuerySet[Any]) -> tuple[Any, ...]:
-    return rows.model._meta.concrete_fields
+@cache
+def _columns(model: Any, vendor: str) -> tuple[list[str], Any]:
+    """The names of its fields, and what this kind of database needs to turn columns into their values."""
+    fields = model._meta.concrete_fields
+    compiler = model._base_manager.all().query.get_compiler(connection=connections["default"])
+    converters = compiler.get_converters([field.get_col(model._meta.db_table) for field in fields])
+    return [field.attname for field in fields], converters

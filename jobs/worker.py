@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -86,7 +87,7 @@ class Endings:
 
 def run(task: "Task", job: Job, endings: Endings) -> None:
     """Run one attempt to one of its ends."""
-    logger.info("Attempt %d of %s", job.attempt, job)
+    logger.debug("Attempt %d of %s", job.attempt, job)
     try:
         result = call(task, job)
         if job.state == State.RUNNING:  # the body did not finish it itself
@@ -130,5 +131,6 @@ def hand_back(jobs: list[Job]) -> None:
         logger.info("Handed back %d jobs", len(released))
 
 
+@cache
 def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
