@@ -10,7 +10,7 @@ from django.urls import reverse
 from ninja import Field, Router, Schema
 from ninja.errors import HttpError
 
-from jobs.models import Job, State
+from jobs.models import TRANSITIONS, Job, State
 from jobs.registry import registry
 
 RETRY_AFTER = 1  # seconds after which a client may ask again
@@ -28,6 +28,26 @@ class ApiRequest(HttpRequest):
 class ErrorOut(Schema):
     type: str = Field(description="The kind of error, for programs.")
     message: str = Field(description="What is wrong and what can be done, for people.")
+
+
+class FieldProblem(Schema):
+    field: str
+    message: str
+
+
+class Problem(Schema):
+    """Why a request was refused, as RFC 9457 says it: `application/problem+json`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="What is wrong and what can be done, for people.")
+    errors: list[FieldProblem] = Field([], description="Where the request itself is wrong.")
+
+
+def problems(*statuses: int) -> dict[int, Any]:
+    """The refusals that an operation may answer with, besides that of strangers."""
+    return dict.fromkeys((401, *statuses), Problem)
 
 
 class JobOut(Schema):
@@ -67,14 +87,14 @@ def accepted(job: Job) -> HttpResponse:
     return HttpResponse(body, status=202, headers=headers, content_type="application/json")
 
 
-@router.get("", response=list[JobOut], summary="Your recent jobs")
+@router.get("", response={200: list[JobOut], **problems(422)}, summary="Your recent jobs")
 def list_jobs(request: ApiRequest, state: State | None = None) -> Any:
     """The latest fifty, newest first."""
     jobs = Job.objects.filter(owner=request.auth)
     return (jobs.filter(state=state) if state else jobs)[:RECENT]
 
 
-@router.get("/{uuid:job_id}", response=JobOut, url_name="job", summary="One job")
+@router.get("/{uuid:job_id}", response={200: JobOut, **problems(404)}, url_name="job", summary="One job")
 def get_job(request: ApiRequest, job_id: UUID, response: HttpResponse) -> Job:
     job = get_object_or_404(Job, pk=job_id, owner=request.auth)
     if not job.finished:
@@ -82,13 +102,21 @@ def get_job(request: ApiRequest, job_id: UUID, response: HttpResponse) -> Job:
     return job
 
 
-@router.post("/{uuid:job_id}/cancel", response=JobOut, summary="Cancel a job")
+@router.post(
+    "/{uuid:job_id}/cancel",
+    response={200: JobOut, **problems(403, 404, 409)},
+    summary="Cancel a job",
+)
 def cancel_job(request: ApiRequest, job_id: UUID) -> Job:
     """A running job stops within seconds. Answers 409 when the job has already finished."""
     return _moved(request, job_id, "cancel")
 
 
-@router.post("/{uuid:job_id}/requeue", response={202: JobOut}, summary="Run a dead or cancelled job again")
+@router.post(
+    "/{uuid:job_id}/requeue",
+    response={202: JobOut, **problems(403, 404, 409)},
+    summary="Run a dead or cancelled job again",
+)
 def requeue_job(request: ApiRequest, job_id: UUID) -> HttpResponse:
     """Answers 409 when the job is neither dead nor cancelled."""
     return accepted(_moved(request, job_id, "requeue"))
@@ -99,5 +127,6 @@ def _moved(request: ApiRequest, job_id: UUID, verb: Literal["cancel", "requeue"]
     moved = getattr(Job.objects.filter(pk=job.pk), verb)()
     if not moved:
         job.refresh_from_db()
-        raise HttpError(409, f"This job is {job.state}: there is nothing to {verb}.")
+        *others, last = TRANSITIONS[verb][0]
+        raise HttpError(409, f"This job is {job.state}. You can {verb} one that is {', '.join(others)} or {last}.")
     return moved[0]

@@ -26,6 +26,19 @@ LONGEST_REQUEST = timedelta(minutes=1)
 LONGEST_KEY = 255
 CHUNK = 1024 * 1024
 KEPT_HEADERS = ("Content-Type", "Location", "Retry-After")
+BUSY = "A request with this Idempotency-Key is being answered. Send it again in a moment."
+
+# What to tell the API's document about an idempotent operation.
+DOCUMENTED = {
+    "parameters": [
+        {
+            "in": "header",
+            "name": "Idempotency-Key",
+            "description": "Names this request, so that it can be sent again: it is not done twice.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+        }
+    ]
+}
 
 View = Callable[..., HttpResponse]
 
@@ -61,11 +74,13 @@ def _claim(request: ApiRequest, name: str) -> IdempotencyKey:
         claimed_until=from_now(LONGEST_REQUEST),
     )
     IdempotencyKey.objects.bulk_create([ours], ignore_conflicts=True)
-    key = IdempotencyKey.objects.get(owner=ours.owner, key=name)
+    key = IdempotencyKey.objects.filter(owner=ours.owner, key=name).first()
+    if key is None:  # another request was refused just now, and gave the key back
+        raise HttpError(409, BUSY)
     if key.digest != ours.digest:
         raise HttpError(422, "This Idempotency-Key was used for another request. Use a new key for each request.")
     if key.status is None and key.claim != ours.claim and not _take_over(key, ours.claim):
-        raise HttpError(409, "A request with this Idempotency-Key is being answered. Send it again in a moment.")
+        raise HttpError(409, BUSY)
     return key
 
 
@@ -80,10 +95,12 @@ def _answer(key: IdempotencyKey, view: Callable[[], HttpResponse]) -> HttpRespon
     ours = IdempotencyKey.objects.filter(pk=key.pk, claim=key.claim)
     try:
         with transaction.atomic():
+            # Before anything is made: from here on the row is locked, and nobody can take our place.
+            if not ours.update(claimed_until=from_now(LONGEST_REQUEST)):
+                raise HttpError(409, "This request took too long, and another with its Idempotency-Key took its place.")
             response = view()
             kept = {name: response[name] for name in KEPT_HEADERS if name in response}
-            if not ours.update(status=response.status_code, headers=kept, body=response.content.decode()):
-                raise HttpError(409, "This request took too long, and another with its Idempotency-Key took its place.")
+            ours.update(status=response.status_code, headers=kept, body=response.content.decode())
             return response
     except BaseException:
         ours.filter(status=None).delete()

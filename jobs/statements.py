@@ -87,7 +87,7 @@ def _fetch(rows: models.QuerySet[Any], sql: str, parameters: Any) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         found = cursor.fetchall()
-    names, converters = _columns(rows.model, connection.vendor)
+    names, converters = _columns(rows.model, connection.vendor)  # type: ignore[arg-type]
     converted = rows.query.get_compiler(rows.db).apply_converters(found, converters) if converters else found
     return [rows.model.from_db(rows.db, names, row) for row in converted]
 
