@@ -43,14 +43,13 @@ def main() -> None:
 
 def measure(site: "Stack", number: int) -> list[tuple[float, float]]:
     """Seconds to the start and seconds to the message, for each job."""
-    from accounts.models import User
+    from tests.client import Client
 
-    site.manage("demo_users")
-    headers = {"Authorization": f"Bearer {site.manage('create_token', 'demo@example.com')}"}
-    owner = User.objects.get(email="demo@example.com")
+    client = Client(site)
+    headers = {"Authorization": client.headers["Authorization"]}
     with connect(f"ws://127.0.0.1:{site.port}/ws/jobs/", additional_headers=headers) as socket:
         socket.recv()  # the snapshot
-        return [one(socket, owner) for _ in range(number)]
+        return [one(socket, client.user) for _ in range(number)]
 
 
 def one(socket: ClientConnection, owner: object) -> tuple[float, float]:

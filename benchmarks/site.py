@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -37,11 +38,15 @@ def running(*, database: str = "postgres", only: list[str] | None = None, **env:
 
 @cache
 def prepare() -> None:
-    """Set Django up in this process, with servers that live as long as it does."""
+    """Set Django up in this process as in production, with servers that live as long as it does."""
     os.environ.update(
         DATA_DIR=_servers.enter_context(tempfile.TemporaryDirectory(prefix="nightshift-bench-")),
         DATABASE_URL=_servers.enter_context(postgres(safe=True)).url,
         DJANGO_SETTINGS_MODULE="config.settings",
         EXTRA_APPS="tests.trial",
+        LOG_LEVEL="ERROR",
+        DEBUG="0",  # with it on, Django keeps every query
+        SECRET_KEY=secrets.token_hex(),
+        ALLOWED_HOSTS="127.0.0.1",
     )
     django.setup()
