@@ -12,6 +12,7 @@ class PersonAdmin(UserAdmin):
     fieldsets = [
         (None, {"fields": ["email", "password"]}),
         ("Name", {"fields": ["first_name", "last_name"]}),
+        ("Mail", {"fields": ["mail_when_succeeded", "mail_when_dead", "mail_news"]}),
         ("Permissions", {"fields": ["is_active", "is_staff", "is_superuser", "groups", "user_permissions"]}),
         ("Dates", {"fields": ["last_login", "date_joined"]}),
     ]
@@ -22,7 +23,7 @@ class PersonAdmin(UserAdmin):
 class TokenAdmin(admin.ModelAdmin):
     """Tokens can be looked at and taken away. They are made by `manage.py create_token`, which shows the secret."""
 
-    list_display = ["user", "name", "created_at"]
+    list_display = ["user", "name", "created_at", "last_used_at"]
     search_fields = ["user__email", "name"]
 
     def has_add_permission(self, request: object) -> bool:

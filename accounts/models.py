@@ -1,9 +1,10 @@
-"""People, known by their mail address, and the tokens their programs use."""
+"""People, known by their mail address, what they want to hear of, and the tokens their programs use."""
 
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
+from django.db.models.functions import Upper
 
 
 class UserManager(BaseUserManager["User"]):
@@ -24,10 +25,19 @@ class User(AbstractUser):
     username = None  # type: ignore[assignment]
     email = models.EmailField("email address", unique=True)
 
+    # What is mailed besides what the person has just asked for: a welcome, a reset link, a receipt.
+    mail_when_succeeded = models.BooleanField("Something is ready", default=False)
+    mail_when_dead = models.BooleanField("Something went wrong, and nothing will mend it by itself", default=True)
+    mail_news = models.BooleanField("There is news about Nightshift", default=False)
+
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]
+
+    class Meta:
+        # Upper, because that is what `iexact` compares on PostgreSQL: logging in uses this index.
+        constraints = [models.UniqueConstraint(Upper("email"), name="user_email_once")]
 
 
 class Token(models.Model):
@@ -37,6 +47,10 @@ class Token(models.Model):
     name = models.CharField(max_length=100, help_text="What the token is for.")
     digest = models.CharField(max_length=64, unique=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, editable=False, help_text="To the minute.")
+
+    class Meta:
+        ordering = ["-created_at"]
 
     def __str__(self) -> str:
         return self.name

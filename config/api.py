@@ -3,36 +3,91 @@
 import logging
 from typing import Any
 
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.docs import Swagger
+from ninja.openapi.schema import OpenAPISchema
+from ninja.operation import Operation
+from ninja.renderers import BaseRenderer
 from ninja.security import HttpBearer, SessionAuth
+from ninja.utils import check_csrf
+from pydantic_core import to_json
 
 from accounts import tokens
 from accounts.models import User
 from config.problems import CONTENT_TYPE, problem
 from jobs.api import router as jobs
+from orders.api import orders, products
 from videos.api import router as videos
 
 logger = logging.getLogger(__name__)
 
 
 class Bearer(HttpBearer):
-    def authenticate(self, request: HttpRequest, token: str) -> User | None:
-        return tokens.user_of(token)
+    def authenticate(self, request: HttpRequest, token: str) -> User:
+        if user := tokens.user_of(token):
+            return user
+        raise AuthenticationError  # whoever sends a token means it: there is no other way in
 
 
-api = NinjaAPI(
+class Session(SessionAuth):
+    """Asks for the CSRF token only where there is a user, so that strangers are told to sign in."""
+
+    def __call__(self, request: HttpRequest) -> User | None:
+        if not request.user.is_authenticated:
+            return None
+        if check_csrf(request):
+            raise HttpError(403, "Send the CSRF token, in the header X-CSRFToken.")
+        return request.user
+
+
+class Renderer(BaseRenderer):
+    """JSON as Pydantic writes it, which also writes the answers 202 and what the sockets send."""
+
+    media_type = "application/json"
+
+    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:
+        return to_json(data)
+
+
+class API(NinjaAPI):
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        return operation.view_func.__name__
+
+    def get_openapi_schema(self, **kwargs: Any) -> OpenAPISchema:
+        """What Ninja knows of the operations, and what we do in all of them alike."""
+        schema = super().get_openapi_schema(**kwargs)
+        for operations in schema["paths"].values():
+            for operation in operations.values():
+                for status, response in operation["responses"].items():
+                    if status >= 400:
+                        response["content"] = {CONTENT_TYPE: response["content"].pop("application/json")}
+                    if status == 202:
+                        response["headers"] = ACCEPTED
+        return schema
+
+
+ACCEPTED = {
+    "Location": {"description": "The address of the job.", "schema": {"type": "string", "format": "uri-reference"}},
+    "Retry-After": {"description": "Seconds after which to ask for it.", "schema": {"type": "integer"}},
+}
+
+api = API(
     title="Nightshift",
     version="1",
     description="Hand in slow work, get a job back at once, and follow it until it has finished.",
     urls_namespace="api",
-    auth=[Bearer(), SessionAuth(csrf=True)],
+    auth=[Bearer(), Session(csrf=True)],
+    renderer=Renderer(),
     docs=Swagger(),
 )
 api.add_router("/jobs", jobs)
 api.add_router("/videos", videos)
+api.add_router("/products", products)
+api.add_router("/orders", orders)
 
 
 def answer(status: int, detail: str = "", **more: Any) -> HttpResponse:
@@ -54,6 +109,12 @@ def unknown_caller(request: HttpRequest, error: AuthenticationError) -> HttpResp
 @api.exception_handler(Http404)
 def not_found(request: HttpRequest, error: Http404) -> HttpResponse:
     return answer(404)
+
+
+@api.exception_handler(MultiPartParserError)
+@api.exception_handler(SuspiciousOperation)
+def malformed(request: HttpRequest, error: Exception) -> HttpResponse:
+    return answer(413 if isinstance(error, RequestDataTooBig) else 400)
 
 
 @api.exception_handler(ValidationError)

@@ -28,10 +28,12 @@ libc = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded here, as
 
 
 def procfile(path: Path) -> dict[str, str]:
-    """The commands of a Procfile by name, without our own Valkey if REDIS_URL names another."""
+    """The commands of a Procfile by name, without those of our own servers that the environment replaces."""
     lines = dict(line.split(": ", 1) for line in path.read_text().splitlines() if line)
     if os.environ.get("REDIS_URL"):
         del lines["valkey"]
+    if os.environ.get("STRIPE_API_KEY") or os.environ.get("STRIPE_API_BASE"):
+        del lines["gateway"]
     return lines
 
 

@@ -8,7 +8,9 @@ DEBUG          "0" in production
 ALLOWED_HOSTS  comma-separated
 DATABASE_URL   default: SQLite in DATA_DIR
 REDIS_URL      default: a Valkey of our own, on a socket in DATA_DIR
-EMAIL_URL      default: files in DATA_DIR/mail
+EMAIL_URL      default: files in DATA_DIR/mail, which the page /inbox/ shows
+STRIPE_API_KEY          of the account that takes the payments (default: our sandbox takes them, and no money)
+STRIPE_WEBHOOK_SECRET   with which the gateway signs what it announces to /webhooks/payments
 EXTRA_APPS     comma-separated: further Django apps, as the tests and benchmarks bring
 """
 
@@ -48,9 +50,12 @@ INSTALLED_APPS = [
     "channels",
     "ninja",
     "django_celery_beat",
+    "axes",
     "jobs",
+    "mail",
     "accounts",
     "videos",
+    "orders",
     "notifications",
     *filter(None, os.environ.get("EXTRA_APPS", "").split(",")),
 ]
@@ -66,6 +71,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "config.problems.ProblemMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -82,7 +88,13 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
             ],
         },
-    }
+    },
+    {
+        "NAME": "text",  # what is no HTML, such as the text of a mail
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {"autoescape": False},
+    },
 ]
 
 # --- What is stored ---------------------------------------------------------------------------------------------
@@ -97,7 +109,12 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
     DATABASES["default"]["CONN_MAX_AGE"] = None
 else:
-    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 20, "timeout": 10}}
+    DATABASES["default"]["OPTIONS"] = {
+        "pool": {"min_size": 1, "max_size": 20, "timeout": 10},
+        # What is said again and again is planned once. Not for a pooler that shares connections by transaction.
+        "server_side_binding": True,
+        "prepare_threshold": 5,
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 MEDIA_ROOT = DATA_DIR / "media"
@@ -117,7 +134,7 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = DEBUG
 
-for folder in (MEDIA_ROOT, WORK_DIR, FILE_UPLOAD_TEMP_DIR):
+for folder in (MEDIA_ROOT, WORK_DIR, FILE_UPLOAD_TEMP_DIR, STATIC_ROOT):
     folder.mkdir(parents=True, exist_ok=True)
 
 # --- Messages ---------------------------------------------------------------------------------------------------
@@ -170,12 +187,28 @@ FFMPEG = parts.ffmpeg()
 FFPROBE = parts.ffprobe()
 MAX_UPLOAD_BYTES = int(os.environ.get("MAX_UPLOAD_BYTES", str(4 * 1024**3)))
 
+# --- Payments ---------------------------------------------------------------------------------------------------
+
+# The sandbox of the Procfile's line `gateway`, or Stripe.
+GATEWAY_PORT = int(os.environ.get("GATEWAY_PORT") or PORT + 4000)
+STRIPE_API_KEY = os.environ.get("STRIPE_API_KEY") or "sk_test_sandbox"
+STRIPE_API_BASE = os.environ.get("STRIPE_API_BASE") or (
+    "https://api.stripe.com" if os.environ.get("STRIPE_API_KEY") else f"http://127.0.0.1:{GATEWAY_PORT}"
+)
+STRIPE_WEBHOOK_SECRET = os.environ.get("STRIPE_WEBHOOK_SECRET") or ("whsec_sandbox" if DEBUG else "")
+PAYMENT_TIMEOUT = float(os.environ.get("PAYMENT_TIMEOUT_SECONDS", "10"))
+# How long a charge may be asked for again. Stripe keeps a key for at least 24 hours; the last of them is for requests
+# that are under way, and for clocks that differ.
+PAYMENT_KEY_LIFE = timedelta(seconds=float(os.environ.get("PAYMENT_KEY_LIFE_SECONDS") or 23 * 3600))
+RECONCILED = timedelta(days=2)  # before each nightly comparison
+
 # --- People -----------------------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "login"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -186,8 +219,24 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
-vars().update(dj_email_url.parse(os.environ.get("EMAIL_URL") or f"file://{DATA_DIR / 'mail'}"))
+PASSWORD_RESET_TIMEOUT = 4 * 3600  # seconds
+
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # both: nobody can lock others out of their account
+AXES_USERNAME_CALLABLE = "accounts.throttling.account"
+AXES_USERNAME_FORM_FIELD = "username"
+AXES_LOCKOUT_CALLABLE = "accounts.throttling.refuse"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # to try once more does not make the wait longer
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
+
 DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "Nightshift <nightshift@localhost>")
+EMAIL = dj_email_url.parse(os.environ.get("EMAIL_URL") or f"file:///{DATA_DIR / 'mail'}")
+# Ten minutes is what RFC 5321 asks for: the server may have taken a mail and be slow to say so. To give up on it
+# would mean to send the mail twice.
+vars().update({**EMAIL, "EMAIL_TIMEOUT": EMAIL["EMAIL_TIMEOUT"] or 600})
 
 # --- The browser's rules ----------------------------------------------------------------------------------------
 
@@ -227,4 +276,5 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL", "INFO")},
+    "loggers": {"axes": {"level": "WARNING"}, "stripe": {"level": "WARNING"}},  # they tell of every request
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from jobs.interrupt import shielded
 from jobs.models import Job
 
 
@@ -24,6 +25,7 @@ def workspace(job: Job) -> Iterator[Path]:
     try:
         yield attempt
     finally:
-        shutil.rmtree(attempt, ignore_errors=True)
-        with suppress(OSError):  # a successor is at work in it
-            folder.rmdir()
+        with shielded():
+            shutil.rmtree(attempt, ignore_errors=True)
+            with suppress(OSError):  # a successor is at work in it
+                folder.rmdir()

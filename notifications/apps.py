@@ -5,7 +5,10 @@ class NotificationsConfig(AppConfig):
     name = "notifications"
 
     def ready(self) -> None:
+        from django.contrib.auth.signals import user_logged_out
+
         from jobs.signals import job_changed
         from notifications import browser
 
         job_changed.connect(browser.push, dispatch_uid="browser")
+        user_logged_out.connect(browser.close, dispatch_uid="browser")

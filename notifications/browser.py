@@ -43,6 +43,9 @@ class JobsConsumer(AsyncJsonWebsocketConsumer):
     async def job(self, message: dict[str, Any]) -> None:
         await self.send_json(message)
 
+    async def logged_out(self, message: dict[str, Any]) -> None:
+        await self.close()
+
     async def disconnect(self, code: int) -> None:
         if self.user_id is not None:
             await self.channel_layer.group_discard(group_of(self.user_id), self.channel_name)
@@ -52,6 +55,12 @@ def push(job: Job, **_: Any) -> None:
     """Send a changed job to its owner's browsers, wherever they are connected. Returns at once."""
     if job.owner_id is not None:
         sender.send(group_of(job.owner_id), {"type": "job", "job": as_json(job)})
+
+
+def close(user: Any, **_: Any) -> None:
+    """Close the sockets of somebody who has logged out. Their pages connect anew, where they still may."""
+    if user is not None:
+        sender.send(group_of(user.pk), {"type": "logged.out"})
 
 
 def group_of(user_id: int) -> str:
@@ -87,7 +96,7 @@ class Sender:
         try:
             await get_channel_layer().group_send(group, message)
         except Exception as error:
-            logger.info("A push to %s was lost: %s", group, error)
+            logger.debug("A push to %s was lost: %s", group, error)
         finally:
             with self._lock:
                 self._unsent -= 1

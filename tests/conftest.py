@@ -7,7 +7,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     servers = ExitStack()
     config.add_cleanup(servers.close)
     data_dir = servers.enter_context(tempfile.TemporaryDirectory(prefix="nightshift-", ignore_cleanup_errors=True))
-    for name in ("REDIS_URL", "EMAIL_URL", "SITE_URL", "SECRET_KEY", "DEBUG"):
+    for name in ("REDIS_URL", "EMAIL_URL", "SITE_URL", "SECRET_KEY", "DEBUG", "STRIPE_API_KEY", "STRIPE_API_BASE"):
         os.environ.pop(name, None)
     os.environ["DATA_DIR"] = data_dir
     os.environ["EXTRA_APPS"] = "tests.trial"
@@ -91,23 +91,36 @@ def make_stack(tmp_path: Path, django_db_blocker: Any) -> Iterator[Callable[...,
     only: the names of the Procfile's lines to run, in its order; all of them if not given.
     Everything else is put into the environment of its processes.
     """
+    with stacks(tmp_path, django_db_blocker) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def make_module_stack(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Iterator[Callable[..., Any]]:
+    """Make one that all the tests of a file share, each with users of its own."""
+    with stacks(tmp_path_factory.mktemp("stacks"), django_db_blocker) as make:
+        yield make
+
+
+@contextmanager
+def stacks(folder: Path, django_db_blocker: Any) -> Iterator[Callable[..., Any]]:
     from tests.stack import Stack
 
-    stacks: list[Stack] = []
+    made: list[Stack] = []
 
     def make(database: str | None = None, only: list[str] | None = None, **env: str) -> Stack:
         ours = "sqlite" if os.environ["DATABASE_URL"].startswith("sqlite") else "postgres"
         if database == "postgres" != ours:
             pytest.skip("needs PostgreSQL")
-        folder = tmp_path / f"site{len(stacks)}"
-        folder.mkdir()
-        stacks.append(Stack(folder, database=database or ours, only=only, env=env))
-        stacks[-1].start()
-        return stacks[-1]
+        home = folder / f"site{len(made)}"
+        home.mkdir()
+        made.append(Stack(home, database=database or ours, only=only, env=env))
+        made[-1].start()
+        return made[-1]
 
     with django_db_blocker.unblock():
         yield make
-    for stack in stacks:
+    for stack in made:
         stack.close()
 
 
@@ -115,6 +128,17 @@ def make_stack(tmp_path: Path, django_db_blocker: Any) -> Iterator[Callable[...,
 def stack(make_stack: Callable[..., Any]) -> Any:
     """A running site with all that the Procfile lists, and with leases that run out soon."""
     return make_stack(JOB_LEASE_SECONDS="3")
+
+
+@pytest.fixture(scope="module")
+def mail_server() -> Iterator[Any]:
+    """A mail server to watch: `make_stack(EMAIL_URL=mail_server.url)`."""
+    from tests.smtp import MailServer
+
+    server = MailServer()
+    server.start()
+    yield server
+    server.stop()
 
 
 # --- browsers ---

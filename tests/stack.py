@@ -52,6 +52,7 @@ class Stack:
             "DATA_DIR": str(folder),
             "PORT": str(self.port),
             "SITE_URL": self.url,
+            "GATEWAY_PORT": str(free_port()),
             "DATABASE_URL": new_database(database, folder),
             **env,
         }

@@ -9,8 +9,8 @@ from ninja import File, Form, Router, Schema
 from ninja.errors import HttpError
 from ninja.files import UploadedFile
 
-from jobs.api import ApiRequest, JobOut, accepted
-from jobs.idempotency import idempotent
+from jobs import idempotency
+from jobs.api import ApiRequest, JobOut, accepted, problems
 from videos import media, uploads
 from videos.models import Rendition, Video
 
@@ -43,8 +43,13 @@ class VideoOut(Schema):
         return media.address(video.poster, video) if video.poster else None
 
 
-@router.post("", response={202: JobOut}, summary="Upload a video")
-@idempotent
+@router.post(
+    "",
+    response={202: JobOut, **problems(400, 403, 409, 413, 422)},
+    summary="Upload a video",
+    openapi_extra=idempotency.DOCUMENTED,
+)
+@idempotency.idempotent
 def upload_video(request: ApiRequest, file: File[UploadedFile], title: Form[str] = "") -> HttpResponse:
     """Answers as soon as the file is stored, with the job that transcodes it. Without a title, the file's name is.
 
@@ -53,23 +58,23 @@ def upload_video(request: ApiRequest, file: File[UploadedFile], title: Form[str]
     try:
         video = uploads.receive(request.auth, file, title)
     except uploads.Refused as refusal:
-        raise HttpError(422, str(refusal)) from refusal
+        raise HttpError(413 if isinstance(refusal, uploads.TooLarge) else 422, str(refusal)) from refusal
     assert video.job
     return accepted(video.job)
 
 
-@router.get("", response=list[VideoOut], summary="Your videos")
+@router.get("", response={200: list[VideoOut], **problems()}, summary="Your videos")
 def list_videos(request: ApiRequest) -> Any:
     """Newest first."""
     return Video.objects.of(request.auth)
 
 
-@router.get("/{uuid:video_id}", response=VideoOut, summary="One video")
+@router.get("/{uuid:video_id}", response={200: VideoOut, **problems(404)}, summary="One video")
 def get_video(request: ApiRequest, video_id: UUID) -> Video:
     return get_object_or_404(Video.objects.of(request.auth), pk=video_id)
 
 
-@router.delete("/{uuid:video_id}", response={204: None}, summary="Delete a video")
+@router.delete("/{uuid:video_id}", response={204: None, **problems(403, 404)}, summary="Delete a video")
 def delete_video(request: ApiRequest, video_id: UUID) -> tuple[int, None]:
     """Its files go too, and its job is cancelled if it has not finished."""
     get_object_or_404(Video.objects.of(request.auth), pk=video_id).remove()

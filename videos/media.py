@@ -3,6 +3,7 @@
 Beside Django rather than in it, because Django under ASGI cannot stream a file without a thread for each viewer.
 """
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,20 @@ from django.conf import settings
 from django.core import signing
 from django.core.files.storage import default_storage
 from django.db.models.fields.files import FieldFile
-from starlette.responses import FileResponse, PlainTextResponse
+from starlette.responses import FileResponse, PlainTextResponse, Response
 
 from videos.models import Video
 
 LIFETIME = 12 * 3600  # seconds: longer than anybody watches
-SALT = "media"
+SAME_FOR = 3600  # seconds that a file keeps its address, so that the browser need not fetch it anew for each page
+signer = signing.Signer(salt="media")
 
 
 def address(file: FieldFile, video: Video) -> str:
-    """Where the owner of `video` finds this file of it. Good for `LIFETIME`."""
+    """Where the owner of `video` finds this file of it, for at least `LIFETIME`."""
     name = str(file.name)
-    ticket = signing.dumps([video.owner_id, name], salt=SALT)
+    expires = (int(time.time()) // SAME_FOR + 1) * SAME_FOR + LIFETIME
+    ticket = signer.sign_object([video.owner_id, name, expires])
     return f"{settings.MEDIA_URL}{ticket}/{Path(name).name}"
 
 
@@ -31,9 +34,14 @@ async def media(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
     The ticket is enough, so a player that sends no cookies can play; in the hands of another user it is none.
     """
+    await (await _answer(scope))(scope, receive, send)
+
+
+async def _answer(scope: dict[str, Any]) -> Response:
+    if scope["method"] not in ("GET", "HEAD"):
+        return PlainTextResponse("Method not allowed", status_code=405, headers={"Allow": "GET, HEAD"})
     path = await _file_for(scope)
-    response = FileResponse(path, headers=HEADERS) if path else PlainTextResponse("Not found", status_code=404)
-    await response(scope, receive, send)
+    return FileResponse(path, headers=HEADERS) if path else PlainTextResponse("Not found", status_code=404)
 
 
 HEADERS = {"Cache-Control": f"private, max-age={LIFETIME}", "X-Content-Type-Options": "nosniff"}
@@ -42,8 +50,10 @@ HEADERS = {"Cache-Control": f"private, max-age={LIFETIME}", "X-Content-Type-Opti
 async def _file_for(scope: dict[str, Any]) -> Path | None:
     ticket = scope["path"].removeprefix(settings.MEDIA_URL).partition("/")[0]
     try:
-        owner_id, name = signing.loads(ticket, salt=SALT, max_age=LIFETIME)
+        owner_id, name, expires = signer.unsign_object(ticket)
     except signing.BadSignature:
+        return None
+    if expires < time.time():
         return None
     # The session's user is loaded when it is first looked at, which asks the database.
     viewer_id = await database_sync_to_async(lambda: scope["user"].pk)()

@@ -46,16 +46,24 @@ class Video(models.Model):
 
     def discard_original(self) -> None:
         """Remove the uploaded file, which cannot be played, and remember that it is gone."""
-        self.original.delete()
+        name = self.original.name
+        Video.objects.filter(pk=self.pk).update(original="")  # `save()` would bring back a video deleted meanwhile
+        if name:
+            default_storage.delete(name)
 
     def remove(self) -> None:
         """Delete the video with its files. Its job is cancelled first, so that it publishes nothing any more."""
         if self.job:
             Job.objects.filter(pk=self.job.pk).cancel()
-        files = [self.original, self.poster, *(rendition.file for rendition in self.renditions.all())]
+        names = self.file_names()
         self.delete()
-        for name in [file.name for file in files if file.name]:
+        for name in names:
             transaction.on_commit(partial(default_storage.delete, name))
+
+    def file_names(self) -> list[str]:
+        """Of all its files, in the storage: asked of the database, since they may just have been published."""
+        own = Video.objects.filter(pk=self.pk).values_list("original", "poster").first() or ()
+        return [*filter(None, own), *Rendition.objects.filter(video=self.pk).values_list("file", flat=True)]
 
 
 class Rendition(models.Model):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from django.core.files import File
 from django.core.files.storage import default_storage
 
+from jobs.interrupt import shielded
 from videos.models import Rendition, Video
 from videos.probing import NotPlayable
 from videos.transcoding import Encoded
@@ -37,7 +38,7 @@ def stored(encoded: Encoded, video: Video, attempt: object) -> Iterator[Stored]:
     names: list[str] = []
 
     def store(path: Path) -> str:
-        with Moving(path) as file:
+        with Moving(path) as file, shielded():  # lest an interruption come between a file and its name
             names.append(default_storage.save(f"{video.folder}/{attempt}/{path.name}", file))
         return names[-1]
 
@@ -48,8 +49,9 @@ def stored(encoded: Encoded, video: Video, attempt: object) -> Iterator[Stored]:
         ]
         yield Stored(encoded.duration, store(encoded.poster), renditions)
     except BaseException:
-        for name in names:
-            default_storage.delete(name)
+        with shielded():
+            for name in names:
+                default_storage.delete(name)
         raise
 
 

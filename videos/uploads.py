@@ -1,5 +1,6 @@
 """From an uploaded file to a video and the job that transcodes it."""
 
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import PurePosixPath
 from typing import Any
@@ -23,13 +24,17 @@ class Refused(Exception):
     """The upload cannot become a video. The message says why, to the person who sent it."""
 
 
+class TooLarge(Refused):
+    pass
+
+
 def receive(owner: Any, file: UploadedFile, title: str) -> Video:
     """Keep the file, and make its video and its job in one transaction. Raises Refused."""
     if not file.size:
         raise Refused("This file is empty. Choose another and upload it again.")
     if file.size > settings.MAX_UPLOAD_BYTES:
-        raise Refused(too_large())
-    video = Video(owner=owner, title=title.strip()[:200] or title_from(file.name or ""))
+        raise TooLarge(too_large())
+    video = Video(owner=owner, title=one_line(title) or title_from(file.name or ""))
     video.original = default_storage.save(f"{video.folder}/original", file)
     try:
         with transaction.atomic():
@@ -42,9 +47,14 @@ def receive(owner: Any, file: UploadedFile, title: str) -> Video:
     return video
 
 
+def one_line(text: str) -> str:
+    """As a title can be, without the control characters that PostgreSQL does not store and no page shows."""
+    return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", text).split())[:200]
+
+
 def title_from(file_name: str) -> str:
     """A title for a video that was given none: `my_holiday.mov` becomes `my holiday`."""
-    return PurePosixPath(file_name.replace("\\", "/")).stem.replace("_", " ").strip()[:200] or "Untitled"
+    return one_line(PurePosixPath(file_name.replace("\\", "/")).stem.replace("_", " ")) or "Untitled"
 
 
 def too_large() -> str:

@@ -2,9 +2,8 @@
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -24,15 +23,8 @@ numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Iterator[Stack]:
-    """One running site for all tests of this file: each works on a user of its own."""
-    with django_db_blocker.unblock():
-        stack = Stack(tmp_path_factory.mktemp("site"), database="sqlite", only=None, env={"JOB_LEASE_SECONDS": "3"})
-        try:
-            stack.start()
-            yield stack
-        finally:
-            stack.close()
+def site(make_module_stack: Callable[..., Stack]) -> Stack:
+    return make_module_stack(database="sqlite", JOB_LEASE_SECONDS="3")
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ class Command(BaseCommand):
         self.check_free()
         call_command("migrate", verbosity=0)
         call_command("demo_users", verbosity=0)
+        call_command("seed", verbosity=0)
         connections.close_all()
         Thread(target=self.welcome, daemon=True).start()
         Processes(procfile(Path(settings.BASE_DIR, "Procfile"))).run()
@@ -32,6 +33,11 @@ class Command(BaseCommand):
     def check_free(self) -> None:
         if answers(socket.AF_INET, ("127.0.0.1", settings.PORT)):
             raise CommandError(f"Port {settings.PORT} is taken. Choose another: PORT={settings.PORT + 1} make dev")
+        if answers(socket.AF_INET, ("127.0.0.1", settings.GATEWAY_PORT)):
+            taken = settings.GATEWAY_PORT
+            raise CommandError(
+                f"Port {taken} is taken. Choose another for the gateway: GATEWAY_PORT={taken + 1} make dev"
+            )
         if answers(socket.AF_UNIX, str(settings.VALKEY_SOCKET)):
             raise CommandError(
                 f"Another Nightshift runs in {settings.DATA_DIR}. Choose another: DATA_DIR=data2 make dev"

@@ -7,7 +7,7 @@
 //   job:shown    a card has been put in its place
 //   job:doubted  a request went wrong: what is shown may not be so
 
-const cards = document.querySelector("[data-cards]"); // where new ones go; the page of a single video has none
+const cards = document.querySelector("[data-cards]"); // where new ones go, and which; the page of a single video has none
 const announcer = document.querySelector("[data-announcer]");
 
 const wanted = new Map(); // the version to be shown of each job whose card is being fetched
@@ -29,10 +29,10 @@ document.addEventListener("job", ({ detail: job }) => {
 
 document.addEventListener("job:deleted", (event) => remove(event.detail));
 
-// Begun after the page was made, here or in another tab. Older jobs without a card are on another page, or deleted.
+// About what this page shows, and begun after it was made, here or in another tab. Older jobs without a card are on another page, or deleted.
 function isNew(job) {
   const since = cards?.dataset.rendered;
-  return since && job.links.page && !deleted.has(job.id) && new Date(job.created_at) > new Date(since);
+  return since && job.links.page?.startsWith(cards.dataset.cards) && !deleted.has(job.id) && new Date(job.created_at) > new Date(since);
 }
 
 function isSameAttempt(job, { dataset }) {

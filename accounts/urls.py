@@ -1,0 +1,45 @@
+from django.conf import settings
+from django.contrib.auth import views as auth
+from django.contrib.messages.views import SuccessMessageMixin
+from django.urls import path, reverse_lazy
+
+from accounts import views
+from accounts.forms import LostPasswordForm
+
+# Under the names that Django and its admin know them by.
+
+
+class ChooseNewPassword(SuccessMessageMixin, auth.PasswordResetConfirmView):
+    template_name = "accounts/new_password.html"
+    success_url = reverse_lazy("login")
+    success_message = "Your new password is set. Log in with it."
+
+
+class ChangePassword(SuccessMessageMixin, auth.PasswordChangeView):
+    template_name = "accounts/change_password.html"
+    success_url = reverse_lazy("account")
+    success_message = "Your new password is set. All other browsers are logged out."
+
+
+login = auth.LoginView.as_view(
+    template_name="accounts/login.html",
+    redirect_authenticated_user=True,
+    extra_context={"show_demo_users": settings.DEBUG},
+)
+lost_password = auth.PasswordResetView.as_view(template_name="accounts/lost_password.html", form_class=LostPasswordForm)
+link_sent = auth.PasswordResetDoneView.as_view(template_name="accounts/link_sent.html")
+
+urlpatterns = [
+    path("signup", views.sign_up, name="sign_up"),
+    path("login", login, name="login"),
+    path("logout", auth.LogoutView.as_view(), name="logout"),
+    path("password-reset", lost_password, name="password_reset"),
+    path("password-reset/sent", link_sent, name="password_reset_done"),
+    path("password-reset/<uidb64>/<token>", ChooseNewPassword.as_view(), name="password_reset_confirm"),
+    path("account", views.account, name="account"),
+    path("account/name", views.rename, name="rename"),
+    path("account/password", ChangePassword.as_view(), name="password_change"),
+    path("account/notifications", views.choose_notifications, name="choose_notifications"),
+    path("account/tokens", views.create_token, name="create_token"),
+    path("account/tokens/<int:token_id>/revoke", views.revoke_token, name="revoke_token"),
+]

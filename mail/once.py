@@ -1,0 +1,32 @@
+"""A job's mail is sent once.
+
+That the mail server has taken it is written down at once, before even a goodbye, so whatever happens to the worker
+before or after that moment, the mail is sent once. What remains is the moment itself: the worker is killed, frozen for
+longer than its lease, or cut off from the database or the mail server, when the mail has been handed over and that one
+row is not written. Nobody can exclude it, as the server and the database do not commit together. Then the next attempt
+sends the mail again under the same Message-ID, by which mail servers and readers know the second for the first.
+"""
+
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from jobs.interrupt import shielded
+from jobs.models import Job
+from mail import sending
+from mail.models import Sent
+
+# Longer than `settings.EMAIL_TIMEOUT`, so that it is the mail server's answer that decides.
+TIME_LIMIT = timedelta(minutes=15)
+
+
+def send_once(job: Job, template: str, to: str, context: dict[str, Any]) -> None:
+    """Send this mail unless an earlier attempt of the job has. For task bodies.
+
+    Raises sending.Refused if the mail can never be delivered, and other errors if it may be later.
+    """
+    if Sent.objects.filter(job=job).exists():
+        return
+    message = sending.compose(template, to, context, message_id=str(job.pk))
+    with shielded():  # a worker that is told to stop hears the server out
+        sending.send(message, on_accepted=partial(Sent.remember, job))

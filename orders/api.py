@@ -1,0 +1,96 @@
+"""The shop over HTTP."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from ninja import Field, Router, Schema
+from ninja.errors import HttpError
+
+from jobs import idempotency
+from jobs.api import ApiRequest, JobOut, accepted, problems
+from orders import ordering
+from orders.models import Order, Payment, Product
+
+RECENT = 50
+
+products = Router(tags=["orders"])
+orders = Router(tags=["orders"])
+
+
+class ProductOut(Schema):
+    id: int
+    name: str
+    about: str
+    price: int = Field(description="In minor units, such as cents.")
+    currency: str = Field(description="ISO 4217, in small letters.")
+
+
+class OrderIn(Schema):
+    product: int = Field(description="The id of a product.")
+    quantity: int = Field(1, ge=1, le=ordering.MOST)
+    payment_method: str = Field(
+        pattern=r"^pm_\w{1,200}$",
+        description="What the gateway calls the card. Of a test account for example `pm_card_visa`.",
+    )
+
+
+class OrderOut(Schema):
+    """An order. What became of its payment is said apart from its job: the gateway may tell us by other ways too."""
+
+    id: UUID
+    product: str
+    quantity: int
+    amount: int = Field(description="In minor units, such as cents.")
+    currency: str
+    payment: Payment
+    decline_reason: str = Field(description="What the bank says. Empty unless it is declined.")
+    created_at: datetime
+    paid_at: datetime | None
+    refunded_at: datetime | None
+    job: JobOut | None
+
+    @staticmethod
+    def resolve_product(order: Order) -> str:
+        return order.product.name
+
+
+@products.get("", response={200: list[ProductOut], **problems()}, summary="What can be ordered")
+def list_products(request: ApiRequest) -> Any:
+    return Product.objects.all()
+
+
+@orders.post(
+    "",
+    response={202: JobOut, **problems(400, 403, 409, 422)},
+    summary="Order something",
+    openapi_extra=idempotency.DOCUMENTED,
+)
+@idempotency.idempotent
+def place_order(request: ApiRequest, asked: OrderIn) -> HttpResponse:
+    """Answers at once, with the job that charges the card. Its link `order` leads to the order.
+
+    Send an `Idempotency-Key` to be able to send the request again.
+    """
+    product = Product.objects.filter(pk=asked.product).first()
+    if product is None:
+        raise HttpError(422, "There is no such product.")
+    try:
+        order = ordering.place(request.auth, product, asked.quantity, asked.payment_method)
+    except ordering.Refused as refusal:
+        raise HttpError(422, str(refusal)) from refusal
+    assert order.job
+    return accepted(order.job)
+
+
+@orders.get("", response={200: list[OrderOut], **problems()}, summary="Your recent orders")
+def list_orders(request: ApiRequest) -> Any:
+    """The latest fifty, newest first."""
+    return Order.objects.of(request.auth)[:RECENT]
+
+
+@orders.get("/{uuid:order_id}", response={200: OrderOut, **problems(404)}, summary="One order")
+def get_order(request: ApiRequest, order_id: UUID) -> Order:
+    return get_object_or_404(Order.objects.of(request.auth), pk=order_id)
