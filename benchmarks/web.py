@@ -108,9 +108,12 @@ def hash_password() -> float:
 
 
 async def burst_of_uploads(site: "Stack", headers: dict[str, str]) -> tuple[int, float]:
-    """How many were answered 202, and the seconds to the last answer."""
+    """How many were answered 202, and the seconds to the last answer.
+
+    Each over a connection of its own: one that idled while the others were made would be closed by the server.
+    """
     content = clip(Path(site.folder), seconds=1, size="320x240").read_bytes()
-    limits = httpx.Limits(max_connections=None)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=site.url, headers=headers, timeout=300, limits=limits) as people:
 
         async def upload(number: int) -> int:

@@ -110,7 +110,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["CONN_MAX_AGE"] = None
 else:
     DATABASES["default"]["OPTIONS"] = {
-        "pool": {"min_size": 1, "max_size": 20, "timeout": 10},
+        "pool": {"min_size": 1, "max_size": 20, "timeout": 60},  # in a rush, late is better than not at all
         # What is said again and again is planned once. Not for a pooler that shares connections by transaction.
         "server_side_binding": True,
         "prepare_threshold": 5,

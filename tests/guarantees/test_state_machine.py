@@ -126,7 +126,7 @@ def test_no_sequence_of_moves_breaks_a_promise():
     run_state_machine_as_test(
         Life,
         settings=settings(
-            max_examples=60,
+            max_examples=40,
             stateful_step_count=30,
             deadline=timedelta(seconds=20),
             suppress_health_check=list(HealthCheck),
