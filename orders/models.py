@@ -56,8 +56,8 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
 class Order(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="orders")
-    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="orders", db_index=False)
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+", db_index=False)
     quantity = models.PositiveIntegerField()
     amount = models.PositiveIntegerField(help_text="To be paid, in minor units. Later prices do not change it.")
     currency = models.CharField(max_length=3)
@@ -70,7 +70,7 @@ class Order(models.Model):
 
     # What is known of its money. Each is written once, by `orders.outcomes`.
     asked_at = models.DateTimeField(null=True, help_text="When the gateway was first asked to charge it.")
-    charge_id = models.CharField(max_length=255, null=True, unique=True, help_text="The gateway's name for the charge.")
+    charge_id = models.CharField(max_length=255, null=True, help_text="The gateway's name for the charge.")
     paid_at = models.DateTimeField(null=True)
     declined_at = models.DateTimeField(null=True)
     decline_reason = models.CharField(max_length=500, blank=True, help_text="As its owner is told.")
@@ -84,6 +84,7 @@ class Order(models.Model):
     class Meta:
         ordering = ["-created_at"]
         constraints = [
+            models.UniqueConstraint(fields=["charge_id"], name="order_charge_once"),
             models.CheckConstraint(
                 condition=Q(amount__gt=0, amount__lte=LARGEST_AMOUNT, quantity__gt=0), name="order_costs_something"
             ),

@@ -5,11 +5,10 @@ comparison looks at.
 """
 
 import random
-import uuid
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -34,9 +33,9 @@ REASONS = ("Your card was declined.", "Your card has insufficient funds.", "Your
 
 
 class Row(NamedTuple):
-    """Of the table of orders: the names are its columns."""
+    """Of the table of orders: the names are its columns. Times and ids are text that both databases take as it is."""
 
-    id: uuid.UUID
+    id: str
     owner_id: int
     product_id: int
     quantity: int
@@ -44,13 +43,13 @@ class Row(NamedTuple):
     currency: str
     country: str
     payment_method: str
-    created_at: datetime
-    asked_at: datetime
+    created_at: str
+    asked_at: str
     charge_id: str | None
-    paid_at: datetime | None
-    declined_at: datetime | None
+    paid_at: str | None
+    declined_at: str | None
     decline_reason: str
-    refunded_at: datetime | None
+    refunded_at: str | None
 
 
 def last_day() -> date:
@@ -86,7 +85,7 @@ def made_up(dice: random.Random, number: int, owners: list[int], products: list[
 
 
 def days(dice: random.Random, number: int, last: date) -> Iterator[list[datetime]]:
-    """The moments of each day's orders: there are more from week to week, and at the end of one."""
+    """The moments of each day's orders, in UTC: there are more from week to week, and at the end of one."""
     every = [last - timedelta(days=ago) for ago in reversed(range(DAYS))]
     shares = [
         WEEK[day.weekday()] * (1 + GROWTH * place / DAYS) * dice.uniform(0.9, 1.1) for place, day in enumerate(every)
@@ -94,15 +93,15 @@ def days(dice: random.Random, number: int, last: date) -> Iterator[list[datetime
     due = done = 0.0
     for day, share in zip(every, shares, strict=True):
         due += number * share / sum(shares)
-        midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        midnight = datetime.combine(day, time())
         hours = dice.choices(range(24), HOURS, k=round(due) - round(done))
         yield sorted(midnight + timedelta(seconds=3600 * hour + int(3600 * dice.random())) for hour in hours)
         done = due
 
 
 def row(dice: random.Random, at: datetime, owner: int, product: Product, quantity: int, country: str) -> Row:
-    pk = uuid.UUID(int=dice.getrandbits(128), version=4)
-    answered = at + timedelta(seconds=2)
+    pk = f"{dice.getrandbits(128):032x}"
+    placed, answered = written(at), written(at + timedelta(seconds=2))
     fate = dice.random()
     declined = fate < DECLINED
     refunded = DECLINED <= fate < DECLINED + REFUNDED
@@ -115,33 +114,34 @@ def row(dice: random.Random, at: datetime, owner: int, product: Product, quantit
         currency=product.currency,
         country=country,
         payment_method="pm_card_visa",
-        created_at=at,
-        asked_at=at,
-        charge_id=None if declined else f"ch_seed_{pk.hex}",
+        created_at=placed,
+        asked_at=placed,
+        charge_id=None if declined else f"ch_seed_{pk}",
         paid_at=None if declined else answered,
         declined_at=answered if declined else None,
         decline_reason=dice.choice(REASONS) if declined else "",
-        refunded_at=answered + timedelta(days=1) if refunded else None,
+        refunded_at=written(at + timedelta(days=1)) if refunded else None,
     )
 
 
 def write(rows: Iterator[Row]) -> None:
-    """PostgreSQL takes them by COPY, SQLite by INSERTs of many rows."""
-    if connection.vendor == "postgresql":
-        with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(COPY) as copy:
-            for one in rows:
-                copy.write_row(one)
-        return
-    while batch := list(islice(rows, BATCH)):
-        with connection.cursor() as cursor:
-            cursor.executemany(INSERT, [tuple(map(adapted, one)) for one in batch])
+    """PostgreSQL takes them by COPY, in lines as its manual describes them; SQLite by INSERTs of many rows."""
+    with connection.wrap_database_errors, connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            with cursor.copy(COPY) as copy:
+                while batch := list(islice(rows, BATCH)):
+                    copy.write("".join(map(line, batch)))
+        else:
+            while batch := list(islice(rows, BATCH)):
+                cursor.executemany(INSERT, batch)
 
 
-def adapted(value: Any) -> Any:
-    """As Django stores it on SQLite."""
-    if isinstance(value, datetime):
-        return value.replace(tzinfo=None).isoformat(" ")
-    return value.hex if isinstance(value, uuid.UUID) else value
+def line(row: Row) -> str:
+    return "\t".join(["\\N" if value is None else str(value) for value in row]) + "\n"
+
+
+def written(at: datetime) -> str:
+    return at.isoformat(" ")
 
 
 TABLE, COLUMNS = Order._meta.db_table, ", ".join(Row._fields)
