@@ -37,8 +37,24 @@ operating = method_decorator(permission_required(("jobs.view_job", "jobs.operate
 posted = method_decorator(require_POST)
 
 
+class ReadOnly(admin.ModelAdmin):
+    """To be looked at, however many rows there are. What may be done is done by actions or on pages of its own."""
+
+    paginator = counting.CappedPaginator
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 @admin.register(Job)
-class JobAdmin(admin.ModelAdmin):
+class JobAdmin(ReadOnly):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
@@ -220,15 +236,6 @@ class JobAdmin(admin.ModelAdmin):
     def has_view_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
         return request.user.has_perm("jobs.view_job")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
-        return False
-
 
 class ArgumentsForm(forms.Form):
     """The arguments of a job as JSON, checked as `enqueue()` checks them."""
@@ -258,7 +265,7 @@ class ArgumentsForm(forms.Form):
 
 
 @admin.register(LogEntry)
-class AuditLog(admin.ModelAdmin):
+class AuditLog(ReadOnly):
     """Everything that operators did, and all other changes made in the admin. To be read only."""
 
     list_display = ["at", "user", "did", "what", "details"]
@@ -269,8 +276,6 @@ class AuditLog(admin.ModelAdmin):
     search_help_text = "The id of a job, the name of a queue, or the mail address of an operator."
     ordering = ["-pk"]
     sortable_by = ()
-    paginator = counting.CappedPaginator
-    show_full_result_count = False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         return super().changelist_view(request, {"title": "Audit log", **(extra_context or {})})
@@ -300,15 +305,6 @@ class AuditLog(admin.ModelAdmin):
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: LogEntry | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: LogEntry | None = None) -> bool:
-        return False
 
 
 def typed(request: HttpRequest) -> dict[str, str]:

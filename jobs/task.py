@@ -100,12 +100,11 @@ class Task:
         """Write many jobs made by `job()` in one go. Those whose key this task has seen before are left out."""
         jobs = list(jobs)
         with transaction.atomic():
-            keyed = any(job.key for job in jobs)
-            if not keyed:
-                statements.insert(jobs, LAUNCH)
-            else:
+            if any(job.key for job in jobs):
                 Job.objects.bulk_create(jobs, ignore_conflicts=True, batch_size=1000)
                 jobs = list(Job.objects.filter(pk__in=[job.pk for job in jobs]))
+            elif jobs:
+                statements.insert(jobs, LAUNCH)
             self._publish_after_commit(jobs)
 
     def job(

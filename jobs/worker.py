@@ -48,7 +48,7 @@ def start(ids: list[str], queue: str) -> list[Job]:
             return models.start(ids[0], worker_name())
         return Job.objects.filter(pk__in=ids).start(worker_name())
     while candidate := Job.objects.fairest(queue):
-        if started := Job.objects.filter(pk=candidate.pk).start(worker_name()):
+        if started := models.start(candidate.pk, worker_name()):
             return started
     return []
 

@@ -9,26 +9,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from jobs.operating.counting import CappedPaginator
+from jobs.admin import ReadOnly
 from orders import settling
 from orders.models import Difference, Order, OrderQuerySet, Product, Reconciliation
 from orders.money import in_words
 
 
-class ReadOnly(admin.ModelAdmin):
-    """To be looked at. What may be done is done by actions."""
-
-    paginator = CappedPaginator
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+class Settled(ReadOnly):
+    """What may be done to it is for those who may settle orders."""
 
     def has_settle_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("orders.settle_order")
@@ -54,7 +42,7 @@ class PaymentFilter(admin.SimpleListFilter):
 
 
 @admin.register(Order)
-class OrderAdmin(ReadOnly):
+class OrderAdmin(Settled):
     list_display = ["created_at", "id", "owner", "product", "quantity", "total", "payment", "charge_id"]
     list_display_links = ["id"]
     list_filter = [PaymentFilter]
@@ -100,7 +88,7 @@ class OrderAdmin(ReadOnly):
 
 
 @admin.register(Difference)
-class DifferenceAdmin(ReadOnly):
+class DifferenceAdmin(Settled):
     list_display = ["kind", "reference", "details", "found_in", "settled_at"]
     list_filter = ["kind", ("settled_at", admin.EmptyFieldListFilter)]
     list_select_related = ["found_in"]
@@ -115,7 +103,7 @@ class DifferenceAdmin(ReadOnly):
 
 
 @admin.register(Reconciliation)
-class ReconciliationAdmin(ReadOnly):
+class ReconciliationAdmin(Settled):
     list_display = ["ran_at", "since", "until", "orders", "charges", "found"]
 
     @admin.display(description="Differences that were new")

@@ -1,10 +1,15 @@
 """Whether a site answers as its OpenAPI document says it does."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 from jsonschema import Draft202012Validator
+
+from tests.client import Client, new_email
+from tests.stack import Stack
 
 PROBLEM = "application/problem+json"
 
@@ -20,6 +25,14 @@ def refused(answer: httpx.Response, status: int) -> str:
     assert problem.keys() >= {"type", "title", "status", "detail"}
     assert problem["status"] == status
     return problem["detail"]
+
+
+@contextmanager
+def checked_client(site: Stack) -> Iterator[Client]:
+    """A new person's program. All that it is answered must be as the document says, and give nothing away."""
+    with Client(site, new_email()) as client:
+        yield client
+        check(client.answers, site.http.get("/api/openapi.json").json())
 
 
 def check(answers: list[httpx.Response], document: dict[str, Any]) -> None:

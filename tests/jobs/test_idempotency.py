@@ -14,7 +14,7 @@ from django.utils import timezone
 from jobs import retention
 from jobs.models import IdempotencyKey, Job
 from tests.client import Client, new_email
-from tests.contract import check, refused
+from tests.contract import checked_client, refused
 from tests.stack import Stack
 from videos.models import Video
 
@@ -29,9 +29,8 @@ def site(make_module_stack) -> Stack:
 
 @pytest.fixture
 def client(site: Stack) -> Iterator[Client]:
-    with Client(site, new_email()) as client:
+    with checked_client(site) as client:
         yield client
-        check(client.answers, site.http.get("/api/openapi.json").json())
 
 
 @pytest.fixture

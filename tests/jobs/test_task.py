@@ -34,6 +34,12 @@ def test_a_key_makes_one_job_ever():
     assert Job.objects.count() == 3
 
 
+@pytest.mark.django_db
+def test_many_jobs_may_be_none():
+    record.enqueue_many([])
+    assert not Job.objects.exists()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_key_makes_one_job_under_concurrency():
     def enqueue(_: int) -> uuid.UUID:

@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 
 from tests.client import Client, Visitor, new_email
-from tests.contract import check, refused
+from tests.contract import checked_client, refused
 from tests.media import clip, longer, sound, truncated
 from tests.stack import Stack
 from tests.waiting import wait_until
@@ -31,10 +31,8 @@ def site(make_module_stack) -> Stack:
 
 @pytest.fixture
 def client(site: Stack) -> Iterator[Client]:
-    """A new person's program. All that it is answered must be as the document says, and give nothing away."""
-    with Client(site, new_email()) as client:
+    with checked_client(site) as client:
         yield client
-        check(client.answers, site.http.get("/api/openapi.json").json())
 
 
 @pytest.fixture
