@@ -313,8 +313,10 @@ class Job(models.Model):
         """Fenced: raises LeaseLost if the lease under which the attempt was started did not hold any more."""
         if not moved:
             raise LeaseLost(str(self))
-        announced(moved)
-        self.state = moved[0].state
+        self.__dict__.update(
+            (name, value) for name, value in vars(moved[0]).items() if name not in ("_state", *NO_LEASE)
+        )
+        announced([self])
 
     def _errors_and(self, error: BaseException) -> list[dict[str, Any]]:
         return [*self.errors, record(self, error)][-ERRORS_KEPT:]
@@ -389,7 +391,8 @@ ID, LEASE_TOKEN = Parameter("id", models.UUIDField()), Parameter("lease_token", 
 WORKER, RESULT = Parameter("worker", models.CharField()), Parameter("result", models.JSONField())
 START = Prepared(lambda: Job.objects.filter(pk=ID).starting(WORKER, LEASE_TOKEN))
 SUCCEED = Prepared(
-    lambda: Job.objects.holding_lease(ID, LEASE_TOKEN).moving("succeed", **{**SUCCEEDED, "result": RESULT})
+    lambda: Job.objects.holding_lease(ID, LEASE_TOKEN).moving("succeed", **{**SUCCEEDED, "result": RESULT}),
+    returning=("state", "version", "result", *SUCCEEDED.keys() - NO_LEASE),
 )
 
 

@@ -37,23 +37,27 @@ class Parameter(Expression):
 
 
 class Prepared:
-    """An update with parameters, compiled when a kind of database first runs it."""
+    """An update with parameters, compiled when a kind of database first runs it.
 
-    def __init__(self, build: Callable[[], Update]) -> None:
+    returning: the fields that its rows come back with; by default all. The others are deferred.
+    """
+
+    def __init__(self, build: Callable[[], Update], returning: tuple[str, ...] = ()) -> None:
         self._build = build
+        self._returning = returning
         self._compiled: dict[str, tuple[models.QuerySet[Any], str, tuple[Any, ...]]] = {}
 
     def run(self, **values: Any) -> list[Any]:
         connection = connections["default"]
         if connection.vendor not in self._compiled:
             update = self._build()
-            self._compiled[connection.vendor] = (update.rows, *_compile(update))
+            self._compiled[connection.vendor] = (update.rows, *_compile(update, self._returning))
         rows, sql, parameters = self._compiled[connection.vendor]
         given = [
             one.output_field.get_db_prep_save(values[one.name], connection) if isinstance(one, Parameter) else one
             for one in parameters
         ]
-        return _fetch(rows, sql, given)
+        return _fetch(rows, sql, given, self._returning)
 
 
 def insert(rows: "Sequence[models.Model]", columns: list[str]) -> None:
@@ -73,29 +77,33 @@ def insert(rows: "Sequence[models.Model]", columns: list[str]) -> None:
             copy.write_row([field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields])
 
 
-def _compile(update: Update) -> tuple[str, tuple[Any, ...]]:
+def _compile(update: Update, returning: tuple[str, ...] = ()) -> tuple[str, tuple[Any, ...]]:
     query: Any = update.rows.query.chain(UpdateQuery)
     query.add_update_values(update.changes)
     sql, parameters = query.get_compiler(update.rows.db).as_sql()
     quote = connections[update.rows.db].ops.quote_name
-    columns = ", ".join(quote(field.column) for field in update.rows.model._meta.concrete_fields)
+    columns = ", ".join(quote(field.column) for field in _fields(update.rows.model, returning))
     return f"{sql} RETURNING {columns}", parameters
 
 
-def _fetch(rows: models.QuerySet[Any], sql: str, parameters: Any) -> list[Any]:
+def _fetch(rows: models.QuerySet[Any], sql: str, parameters: Any, returning: tuple[str, ...] = ()) -> list[Any]:
     connection = connections[rows.db]
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         found = cursor.fetchall()
-    names, converters = _columns(rows.model, connection.vendor)  # type: ignore[arg-type]
+    names, converters = _columns(rows.model, returning, connection.vendor)  # type: ignore[arg-type]
     converted = rows.query.get_compiler(rows.db).apply_converters(found, converters) if converters else found
     return [rows.model.from_db(rows.db, names, row) for row in converted]
 
 
 @cache
-def _columns(model: Any, vendor: str) -> tuple[list[str], Any]:
-    """The names of its fields, and what this kind of database needs to turn columns into their values."""
-    fields = model._meta.concrete_fields
+def _columns(model: Any, returning: tuple[str, ...], vendor: str) -> tuple[list[str], Any]:
+    """The names of the fields, and what this kind of database needs to turn columns into their values."""
+    fields = _fields(model, returning)
     compiler = model._base_manager.all().query.get_compiler(connection=connections["default"])
     converters = compiler.get_converters([field.get_col(model._meta.db_table) for field in fields])
     return [field.attname for field in fields], converters
+
+
+def _fields(model: Any, returning: tuple[str, ...]) -> list[Any]:
+    return [field for field in model._meta.concrete_fields if not returning or field.name in returning]
