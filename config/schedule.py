@@ -1,9 +1,15 @@
-"""All that the clock starts by itself. Times are UTC. The admin may pause an entry or change its time."""
+"""All that the clock starts by itself: name and entry. `Scheduled` says what can be said of an entry.
+
+The name is part of the key of every job that the entry makes, so another name is another entry. Operators may pause an
+entry and change its time. What runs every hour is in UTC, which has no hour too many or too few.
+"""
 
 from celery.schedules import crontab
 
+from jobs.schedule import Scheduled
+
 SCHEDULE = {
-    "prune finished jobs": {"task": "jobs.prune", "schedule": crontab(minute="17")},
-    "reconcile payments": {"task": "orders.reconcile_payments", "schedule": crontab(hour="3", minute="5")},
-    "forget payment events": {"task": "orders.forget_payment_events", "schedule": crontab(hour="4", minute="5")},
+    "prune finished jobs": Scheduled("jobs.prune", crontab(minute="17")),
+    "reconcile payments": Scheduled("orders.reconcile_payments", crontab(hour="3", minute="5")),
+    "forget payment events": Scheduled("orders.forget_payment_events", crontab(hour="4", minute="5")),
 }

@@ -5,20 +5,23 @@ from workers that died. Whatever crashed and whenever, this is what goes on from
 """
 
 import logging
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from celery.schedules import crontab
+from celery.schedules import crontab, schedule
 from celery.utils.time import maybe_make_aware
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django_celery_beat.schedulers import DatabaseScheduler
+from django_celery_beat.tzcrontab import TzAwareCrontab
 
 from jobs import broker, statements
 from jobs.errors import LeaseLost, WorkerLost
 from jobs.models import Job, from_now
 from jobs.registry import registry
+from jobs.schedule import Scheduled
 from jobs.statements import Update
 from jobs.worker import fail
 
@@ -48,10 +51,29 @@ class Clock(DatabaseScheduler):
 
     def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> None:
         """Fire an entry: enqueue its job, once per slot."""
-        registry[entry.task].enqueue(key=f"{entry.name}@{slot(entry).isoformat()}", **entry.kwargs)
+        due = slot(entry)
+        task = registry[entry.task]
+        zone = getattr(entry.schedule, "tz", UTC)
+        told = {"slot": due.astimezone(zone).isoformat()} if "slot" in task.arguments else {}
+        task.enqueue(key=f"{entry.name}@{due.astimezone(UTC).isoformat()}", **entry.kwargs, **told)
 
-    def install_default_entries(self, data: Any) -> None:
-        """None: Celery's own entry cleans up a result backend, and there is none."""
+    def setup_schedule(self) -> None:
+        """Without Celery's own entry, which cleans up a result backend: there is none."""
+        declared: dict[str, Scheduled] = self.app.conf.beat_schedule
+        self.update_from_dict(
+            {
+                name: {"task": one.task, "schedule": _celery_schedule(one), "kwargs": dict(one.kwargs)}
+                for name, one in declared.items()
+            }
+        )
+
+
+def _celery_schedule(one: Scheduled) -> Any:
+    when = one.when
+    if isinstance(when, timedelta):
+        return schedule(when)
+    fields = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
+    return TzAwareCrontab(*(getattr(when, f"_orig_{field}") for field in fields), tz=ZoneInfo(one.timezone))
 
 
 def slot(entry: Any) -> datetime:
