@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+TWO_AT_A_TIME := -n 2 --dist loadfile
 ARGS ?=
 
 help: ## List these commands
@@ -13,13 +15,13 @@ dev: .venv/run ## Run the site on this machine. PORT and DATA_DIR choose where
 	@exec $(BIN)/python manage.py dev
 
 test: .venv/dev browser ## Run the tests. ARGS goes to pytest: make test ARGS="-k cancel"
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(PYTEST) $(TWO_AT_A_TIME) $(ARGS)
 
 test-sqlite: .venv/dev browser ## Run the tests on SQLite instead of PostgreSQL
-	@DATABASE_URL=sqlite exec $(BIN)/python -m pytest $(ARGS)
+	@DATABASE_URL=sqlite exec $(PYTEST) $(TWO_AT_A_TIME) $(ARGS)
 
 chaos: .venv/dev ## Run the tests that kill workers, brokers and databases, in their long form
-	@CHAOS=long exec $(BIN)/python -m pytest -m chaos -s $(ARGS)
+	@CHAOS=long exec $(PYTEST) -m chaos -s $(ARGS)
 
 check: .venv/dev ## Lint, formats, imports, types, migrations, templates
 	@$(BIN)/ruff check .

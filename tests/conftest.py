@@ -31,6 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
             "Unset DJANGO_SETTINGS_MODULE: it makes Django read its settings before its servers are there."
         )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if config.getoption("numprocesses", None):  # the tests run in processes of their own, with servers of their own
+        del os.environ["DJANGO_SETTINGS_MODULE"]  # which Celery's application has set here
+        return
     servers = ExitStack()
     config.add_cleanup(servers.close)
     data_dir = servers.enter_context(tempfile.TemporaryDirectory(prefix="nightshift-", ignore_cleanup_errors=True))
