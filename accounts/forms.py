@@ -72,12 +72,6 @@ class NameForm(forms.ModelForm):
         }
 
 
-class NotificationsForm(forms.ModelForm):
-    class Meta:
-        model = User
-        fields = ["mail_when_succeeded", "mail_when_dead", "mail_news"]
-
-
 class TokenForm(forms.ModelForm):
     class Meta:
         model = Token

@@ -1,4 +1,4 @@
-"""People, known by their mail address, what they want to hear of, and the tokens their programs use."""
+"""People, known by their mail address, and the tokens their programs use."""
 
 from typing import Any, ClassVar
 
@@ -24,11 +24,6 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractUser):
     username = None  # type: ignore[assignment]
     email = models.EmailField("email address", unique=True)
-
-    # What is mailed besides what the person has just asked for: a welcome, a reset link, a receipt.
-    mail_when_succeeded = models.BooleanField("Something is ready", default=False)
-    mail_when_dead = models.BooleanField("Something went wrong, and nothing will mend it by itself", default=True)
-    mail_news = models.BooleanField("There is news about Nightshift", default=False)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []

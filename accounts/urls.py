@@ -39,7 +39,6 @@ urlpatterns = [
     path("account", views.account, name="account"),
     path("account/name", views.rename, name="rename"),
     path("account/password", ChangePassword.as_view(), name="password_change"),
-    path("account/notifications", views.choose_notifications, name="choose_notifications"),
     path("account/tokens", views.create_token, name="create_token"),
     path("account/tokens/<int:token_id>/revoke", views.revoke_token, name="revoke_token"),
 ]

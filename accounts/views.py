@@ -11,7 +11,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import signup, tokens
-from accounts.forms import NameForm, NotificationsForm, SignUpForm, TokenForm
+from accounts.forms import NameForm, SignUpForm, TokenForm
 from accounts.models import Token, User
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"  # who signs up is logged in as if by the password
@@ -55,13 +55,6 @@ def rename(request: Request) -> HttpResponse:
 
 
 @login_required
-@require_POST
-def choose_notifications(request: Request) -> HttpResponse:
-    form = NotificationsForm(request.POST, instance=request.user)
-    return _saved(request, form, "Your choices are kept.") or _page(request, notifications_form=form)
-
-
-@login_required
 @never_cache
 @require_POST
 def create_token(request: Request) -> HttpResponse:
@@ -93,7 +86,6 @@ def _saved(request: Request, form: ModelForm, words: str) -> HttpResponse | None
 def _page(request: Request, **shown: object) -> HttpResponse:
     page = {
         "name_form": NameForm(instance=request.user),
-        "notifications_form": NotificationsForm(instance=request.user),
         "token_form": TokenForm(),
         "tokens": request.user.tokens.all(),
         **shown,

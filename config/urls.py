@@ -14,6 +14,7 @@ urlpatterns = [
     path("videos/", include("videos.urls")),
     path("", include("orders.urls")),
     path("", include("accounts.urls")),
+    path("notifications/", include("notifications.urls")),
     path("api/", api.urls),
     path("admin/", admin.site.urls),
     path("health", health),

@@ -30,13 +30,6 @@ def test_a_name_is_kept(client: Client, ann: User) -> None:
     assert "at most 150 characters" in answer.text
 
 
-def test_choices_are_kept(client: Client, ann: User) -> None:
-    assert (ann.mail_when_succeeded, ann.mail_when_dead, ann.mail_news) == (False, True, False)
-    client.post("/account/notifications", {"mail_when_succeeded": "on"})
-    ann.refresh_from_db()
-    assert (ann.mail_when_succeeded, ann.mail_when_dead, ann.mail_news) == (True, False, False)
-
-
 def test_a_token_is_shown_once_and_works(client: Client, ann: User) -> None:
     answer = client.post("/account/tokens", {"name": "laptop"})
     assert "no-store" in answer["cache-control"]
@@ -77,6 +70,6 @@ def test_the_page_says_when_a_token_was_last_used(client: Client, ann: User, dja
     assert Token.objects.get().last_used_at > Token.objects.get().created_at
 
 
-@pytest.mark.parametrize("path", ["name", "notifications", "tokens", "tokens/1/revoke", "password"])
+@pytest.mark.parametrize("path", ["name", "tokens", "tokens/1/revoke", "password"])
 def test_strangers_are_sent_to_log_in(client: Client, path: str) -> None:
     assert client.post(f"/account/{path}")["location"] == f"/login?next=/account/{path}"
