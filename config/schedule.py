@@ -11,5 +11,6 @@ from jobs.schedule import Scheduled
 SCHEDULE = {
     "prune finished jobs": Scheduled("jobs.prune", crontab(minute="17")),
     "reconcile payments": Scheduled("orders.reconcile_payments", crontab(hour="3", minute="5")),
+    "tell what was missed": Scheduled("notifications.tell_missed", crontab()),
     "forget payment events": Scheduled("orders.forget_payment_events", crontab(hour="4", minute="5")),
 }

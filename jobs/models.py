@@ -45,6 +45,9 @@ WAITING = (State.QUEUED, State.RETRYING)
 UNFINISHED = (*WAITING, State.RUNNING)
 FINISHED = (State.SUCCEEDED, State.DEAD, State.CANCELLED)
 
+# An end of which its owner may want to hear.
+ENDED = Q(owner__isnull=False, state__in=(State.SUCCEEDED, State.DEAD))
+
 # verb: (the states it may leave, the state it enters)
 TRANSITIONS: dict[str, tuple[tuple[State, ...], State]] = {
     "start": (WAITING, State.RUNNING),
@@ -85,6 +88,10 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def lease_ran_out(self) -> Self:
         return self.filter(state=State.RUNNING, lease_until__lt=Now())
+
+    def ended(self) -> Self:
+        """Those that came to an end of which their owner may want to hear."""
+        return self.filter(ENDED)
 
     def move(self, verb: str, **changes: Any) -> list["Job"]:
         """Move those of these jobs that may make this move, and return them as they now are.
@@ -237,6 +244,8 @@ class Job(models.Model):
             models.Index(fields=["state", "-created_at"], name="job_by_state"),
             models.Index(fields=["published_at", "run_at"], name="job_waiting", condition=Q(state__in=WAITING)),
             models.Index(fields=["lease_until"], name="job_running", condition=Q(state=State.RUNNING)),
+            models.Index(fields=["finished_at"], name="job_ended", condition=ENDED),
+            models.Index(fields=["owner", "-finished_at"], name="job_ended_by_owner", condition=ENDED),
             models.Index(fields=["owner", "-started_at"], name="job_served", condition=Q(queue="media")),
             models.Index(fields=["fingerprint", "-finished_at"], name="job_dead", condition=Q(state=State.DEAD)),
             models.Index(fields=["queue", "state"], name="job_counted", condition=Q(state__in=FINISHED)),

@@ -8,7 +8,8 @@ class NotificationsConfig(AppConfig):
         from django.contrib.auth.signals import user_logged_out
 
         from jobs.signals import job_changed
-        from notifications import browser
+        from notifications import browser, telling
 
         job_changed.connect(browser.push, dispatch_uid="browser")
+        job_changed.connect(telling.hear, dispatch_uid="telling")
         user_logged_out.connect(browser.close, dispatch_uid="browser")

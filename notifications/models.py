@@ -3,6 +3,8 @@
 from django.conf import settings
 from django.db import models
 
+from jobs.models import Job
+
 
 class Event(models.TextChoices):
     """What may happen. The words complete the sentence “Tell me when …”."""
@@ -34,3 +36,19 @@ class Choice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event} by {self.channel}: {self.wanted}"
+
+
+class Told(models.Model):
+    """What is to be said of this end of this job has been said: the jobs and deliveries that say it exist.
+
+    Without this row the clock says it again: see `notifications.telling`. Kept for as long as its job.
+    """
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="+")
+    version = models.PositiveIntegerField(help_text="Of the job. A requeued job may end again, and has another then.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "version"], name="told_once")]
+
+    def __str__(self) -> str:
+        return f"{self.job_id}@{self.version}"
