@@ -14,6 +14,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.decorators import permission_required
 from django.db import transaction
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -121,6 +122,7 @@ class JobAdmin(ReadOnly):
             "took": listing.took(job),
             "timeline": timeline(job),
             "verbs": acts.possible(job.state),
+            "parts": job.children.order_by("state").values_list("state").annotate(number=Count("pk")),
         }
         return self.render(request, "job.html", str(job), context)
 

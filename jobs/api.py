@@ -90,7 +90,7 @@ def accepted(job: Job) -> HttpResponse:
 @router.get("", response={200: list[JobOut], **problems(422)}, summary="Your recent jobs")
 def list_jobs(request: ApiRequest, state: State | None = None) -> Any:
     """The latest fifty, newest first."""
-    jobs = Job.objects.filter(owner=request.auth)
+    jobs = Job.objects.of(request.auth)
     return (jobs.filter(state=state) if state else jobs)[:RECENT]
 
 

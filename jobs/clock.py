@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from django_celery_beat.schedulers import DatabaseScheduler
 from django_celery_beat.tzcrontab import TzAwareCrontab
 
-from jobs import broker, statements
+from jobs import broker, family, statements
 from jobs.errors import LeaseLost, WorkerLost
 from jobs.models import Job, from_now
 from jobs.registry import registry
@@ -87,6 +87,7 @@ def slot(entry: Any) -> datetime:
 
 def patrol() -> None:
     rescue()
+    family.go_on(Job.objects.all())
     try:
         notice_losses()
         publish_due()

@@ -16,6 +16,10 @@ class ShuttingDown(BaseException):
     """The worker was told to stop, so the job is handed back. Not an error of the job: let it pass."""
 
 
+class Suspended(Exception):
+    """The job waits for its children, and its body will run again. Let it pass through a task body."""
+
+
 class TimeLimitExceeded(Exception):
     """The attempt took longer than its task allows."""
 

@@ -103,8 +103,12 @@ class Heart:
 
     def _write_progress(self, job: Job) -> None:
         news, job.unwritten = job.unwritten, None
-        if news and not Job.objects.holding_lease(job.pk, job.lease_token).change(**news):
+        if not news:
+            return
+        if not Job.objects.holding_lease(job.pk, job.lease_token).change(**news):
             self._lose(job)
+        elif job.parent_id:
+            Job.objects.filter(pk=job.parent_id).sum_up()
 
     def _renew(self, held: list[Job]) -> None:
         lease = Job.objects.filter(lease_token=held[0].lease_token, state=State.RUNNING)

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import Count, F, OuterRef, Q, Subquery, Value
+from django.db.models import Avg, Count, F, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce, Now
 
 from jobs import statements
@@ -35,6 +35,7 @@ class Priority(models.IntegerChoices):
 class State(models.TextChoices):
     QUEUED = "queued"
     RUNNING = "running"
+    SUSPENDED = "suspended"
     RETRYING = "retrying"
     SUCCEEDED = "succeeded"
     DEAD = "dead"
@@ -42,7 +43,7 @@ class State(models.TextChoices):
 
 
 WAITING = (State.QUEUED, State.RETRYING)
-UNFINISHED = (*WAITING, State.RUNNING)
+UNFINISHED = (*WAITING, State.RUNNING, State.SUSPENDED)
 FINISHED = (State.SUCCEEDED, State.DEAD, State.CANCELLED)
 
 # An end of which its owner may want to hear.
@@ -57,6 +58,8 @@ TRANSITIONS: dict[str, tuple[tuple[State, ...], State]] = {
     "cancel": (UNFINISHED, State.CANCELLED),
     "requeue": ((State.DEAD, State.CANCELLED), State.QUEUED),
     "release": ((State.RUNNING,), State.QUEUED),
+    "suspend": ((State.RUNNING,), State.SUSPENDED),
+    "resume": ((State.SUSPENDED,), State.QUEUED),
 }
 
 NO_LEASE: dict[str, Any] = {"lease_token": None, "lease_until": None}
@@ -69,7 +72,17 @@ def from_now(delay: timedelta) -> models.Expression:
     return models.ExpressionWrapper(Now() + Value(delay), output_field=models.DateTimeField())
 
 
+def of_children() -> Subquery:
+    """The progress of a job whose parts are jobs: the mean of theirs."""
+    mine = Job.objects.filter(parent=OuterRef("pk")).order_by().values("parent")
+    return Subquery(mine.annotate(mean=Avg(Coalesce("progress", 0.0))).values("mean"))
+
+
 class JobQuerySet(models.QuerySet["Job"]):
+    def of(self, owner: Any) -> Self:
+        """What an owner is shown: jobs as they were asked for, and not the parts that the work was cut into."""
+        return self.filter(owner=owner, parent=None)
+
     def waiting(self) -> Self:
         return self.filter(state__in=WAITING)
 
@@ -148,12 +161,19 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def cancel(self) -> list["Job"]:
         """A running attempt learns of it from its heartbeat within seconds, and ends its child process."""
-        return self.move("cancel", finished_at=Now(), **NO_LEASE)
+        return self._end_with_children("cancel")
 
-    def bury(self) -> list["Job"]:
-        """As an operator does. Attempts bury their job themselves, with their error."""
-        error = {"type": "buried", "message": "This was stopped by an operator."}
-        return self.move("bury", finished_at=Now(), error=error, fingerprint="buried", **NO_LEASE)
+    def bury(self, error: dict[str, str] | None = None, fingerprint: str = "buried") -> list["Job"]:
+        """As an operator does, if no error is given. Attempts bury their job themselves, with their error."""
+        error = error or {"type": "buried", "message": "This was stopped by an operator."}
+        return self._end_with_children("bury", error=error, fingerprint=fingerprint)
+
+    def _end_with_children(self, verb: str, **changes: Any) -> list["Job"]:
+        with transaction.atomic():
+            moved = self.move(verb, finished_at=Now(), **changes, **NO_LEASE)
+            if moved:
+                Job.objects.filter(parent__in=[job.pk for job in moved]).cancel()
+        return moved
 
     def requeue(self, **changes: Any) -> list["Job"]:
         """Give finished work a fresh set of attempts. What went wrong before stays on record."""
@@ -163,6 +183,17 @@ class JobQuerySet(models.QuerySet["Job"]):
     def release(self) -> list["Job"]:
         """Give back what was begun and not finished, at no cost: the attempt was never made."""
         return self.move("release", attempt=F("attempt") - 1, published_at=Now(), **FRESH, **NO_LEASE)
+
+    def suspend(self, note: str) -> list["Job"]:
+        """Have them wait for their children, at no cost either. See `jobs.family`."""
+        return self.move("suspend", attempt=F("attempt") - 1, progress=of_children(), note=note, **NO_LEASE)
+
+    def resume(self) -> list["Job"]:
+        return self.move("resume", published_at=Now())
+
+    def sum_up(self) -> list["Job"]:
+        """Let those that wait for their children show how far these have come."""
+        return self.filter(state=State.SUSPENDED).change(progress=of_children())
 
 
 class Job(models.Model):
@@ -182,6 +213,16 @@ class Job(models.Model):
         on_delete=models.CASCADE,
         related_name="jobs",
         help_text="Who is told what becomes of it.",
+    )
+
+    parent = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        db_index=False,
+        related_name="children",
+        help_text="The job of which this is a part.",
     )
 
     priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.NORMAL)
@@ -249,6 +290,7 @@ class Job(models.Model):
             models.Index(fields=["owner", "-started_at"], name="job_served", condition=Q(queue="media")),
             models.Index(fields=["fingerprint", "-finished_at"], name="job_dead", condition=Q(state=State.DEAD)),
             models.Index(fields=["queue", "state"], name="job_counted", condition=Q(state__in=FINISHED)),
+            models.Index(fields=["parent", "state"], name="job_by_parent", condition=Q(parent__isnull=False)),
         ]
         permissions = [("operate_job", "Can requeue, cancel and bury jobs, and pause queues")]
 
@@ -305,14 +347,16 @@ class Job(models.Model):
         )
 
     def bury(self, error: BaseException, message: str) -> None:
-        self._end(
-            "bury",
-            finished_at=Now(),
-            error=told(error, message),
-            errors=self._errors_and(error),
-            fingerprint=fingerprint(self.task, error),
-            **NO_LEASE,
-        )
+        with shielded(), transaction.atomic():
+            self._end(
+                "bury",
+                finished_at=Now(),
+                error=told(error, message),
+                errors=self._errors_and(error),
+                fingerprint=fingerprint(self.task, error),
+                **NO_LEASE,
+            )
+            Job.objects.filter(parent=self.pk).cancel()
 
     def _end(self, verb: str, **changes: Any) -> None:
         with shielded():

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from jobs import broker, models
-from jobs.errors import LeaseLost, ShuttingDown
+from jobs import broker, family, models
+from jobs.errors import LeaseLost, ShuttingDown, Suspended
 from jobs.interrupt import interruptible
 from jobs.lease import heart
 from jobs.models import Job, State
@@ -66,7 +66,7 @@ class Endings:
         return job in self._jobs
 
     def add(self, job: Job, result: Any) -> None:
-        if result is not None:
+        if result is not None or job.parent_id:
             job.succeed(result)
             return
         self._jobs[job] = None
@@ -92,10 +92,14 @@ def run(task: "Task", job: Job, endings: Endings) -> None:
         result = call(task, job)
         if job.state == State.RUNNING:  # the body did not finish it itself
             endings.add(job, result)
+    except Suspended:
+        logger.debug("%s waits for its children", job)
     except LeaseLost:
         logger.warning("Lost the lease of %s; whoever holds it now decides", job)
     except Exception as error:
         end_badly(task, job, error)
+    if job.parent_id and job.finished:
+        family.look_after(job.parent_id)
 
 
 def call(task: "Task", job: Job) -> Any:

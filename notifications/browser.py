@@ -38,7 +38,7 @@ class JobsConsumer(AsyncJsonWebsocketConsumer):
 
     @database_sync_to_async
     def recent_jobs(self) -> list[dict[str, Any]]:
-        return [as_json(job) for job in Job.objects.filter(owner=self.user_id)[:SNAPSHOT]]
+        return [as_json(job) for job in Job.objects.of(self.user_id)[:SNAPSHOT]]
 
     async def job(self, message: dict[str, Any]) -> None:
         await self.send_json(message)
@@ -53,7 +53,7 @@ class JobsConsumer(AsyncJsonWebsocketConsumer):
 
 def push(job: Job, **_: Any) -> None:
     """Send a changed job to its owner's browsers, wherever they are connected. Returns at once."""
-    if job.owner_id is not None:
+    if job.owner_id is not None and job.parent_id is None:
         sender.send(group_of(job.owner_id), {"type": "job", "job": as_json(job)})
 
 

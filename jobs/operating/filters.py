@@ -32,6 +32,7 @@ class Filters:
     """What is not given is not filtered by."""
 
     id: tuple[UUID, ...] = ()
+    parent: tuple[UUID, ...] = ()
     state: tuple[State, ...] = ()
     task: str = ""
     queue: str = ""
@@ -133,6 +134,7 @@ class Filter(NamedTuple):
 
 FILTERS = {
     "id": Filter("pk__in", _ids, "these jobs, separated by commas"),
+    "parent": Filter("parent__in", _ids, "parts of these jobs, separated by commas"),
     "state": Filter("state__in", _states, f"in one of these states, separated by commas: {', '.join(State)}"),
     "task": Filter("task", str, "of this task, such as videos.transcode_video"),
     "queue": Filter("queue", str, "in this queue"),

@@ -74,6 +74,8 @@ def _present(job: Job) -> Event:
             return Event(f"Waits for {_awaited(job)}", job.state)
         case State.RUNNING:
             return Event(f"Attempt {job.attempt} runs", job.state, job.started_at, by=f"on {job.worker}", text=job.note)
+        case State.SUSPENDED:
+            return Event("Waits for its parts", job.state, text=job.note)
         case State.RETRYING:
             return Event(f"Tries again {_until(job.run_at)}", job.state)
         case State.SUCCEEDED:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
-from jobs import clock
+from jobs import clock, family
 from jobs.errors import LeaseLost
 from jobs.models import FINISHED, TRANSITIONS, Job, State
 from jobs.worker import fail
@@ -77,6 +77,17 @@ class Life(RuleBasedStateMachine):
         holds = self.holds(attempt)
         released = Job.objects.filter(pk=attempt.pk, lease_token=attempt.lease_token).release()
         assert bool(released) == (holds and attempt.lease_token is not None)
+
+    @rule(attempt=attempts)
+    def a_worker_waits_for_children(self, attempt):
+        holds = self.holds(attempt)
+        suspended = Job.objects.holding_lease(attempt.pk, attempt.lease_token).suspend("waits")
+        assert bool(suspended) == holds
+
+    @rule()
+    def all_children_have_succeeded(self):
+        family.go_on(Job.objects.all())
+        assert not Job.objects.filter(state=State.SUSPENDED).exists()
 
     @rule()
     def leases_run_out(self):

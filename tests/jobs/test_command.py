@@ -105,7 +105,7 @@ def test_stats_and_dead_count():
     record.enqueue(number=1)
     jobs("pause", "quick", *BY)
     [quick] = [line.split() for line in jobs("stats").splitlines() if line.startswith("quick")]
-    assert quick == ["quick", "1", "0", "0", "0", "2", "0", "paused"]
+    assert quick == ["quick", "1", "0", "0", "0", "0", "2", "0", "paused"]
     [problem] = json.loads(jobs("dead", "--json"))
     assert problem["number"] == 2
     assert "card 2 was declined" in jobs("dead")

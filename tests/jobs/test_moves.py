@@ -118,7 +118,7 @@ def test_a_released_job_has_spent_no_attempt():
 
 
 def test_no_move_is_left_out_of_finished():
-    ends = {state for _, state in TRANSITIONS.values()} - {State.RUNNING, State.RETRYING, State.QUEUED}
+    ends = {state for _, state in TRANSITIONS.values()} - {State.RUNNING, State.RETRYING, State.QUEUED, State.SUSPENDED}
     assert ends == set(FINISHED)
 
 

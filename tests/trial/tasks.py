@@ -9,6 +9,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.db import transaction
 
+from jobs.family import wait_for
 from jobs.models import Job
 from jobs.task import task
 from tests.trial.models import Entry
@@ -60,6 +61,28 @@ def endless(job: Job) -> None:
 @task(permanent=Refused, max_attempts=3, backoff=timedelta(seconds=1), backoff_cap=timedelta(seconds=1))
 def fail(job: Job, message: str = "no", permanent: bool = False) -> None:
     raise (Refused if permanent else ValueError)(message)
+
+
+@task(queue="media", max_attempts=2, backoff=timedelta(seconds=0.1), backoff_cap=timedelta(seconds=0.1))
+def whole(job: Job, parts: int, seconds: float = 0, broken: int = -1) -> None:
+    """Made of parts, one of which may be broken."""
+    wait_for(
+        job,
+        [part.job(number=number, seconds=seconds, broken=number == broken, key=str(number)) for number in range(parts)],
+    )
+    with job.finishing():
+        Entry.objects.create(number=-1, attempt=job.attempt)
+
+
+@task(
+    queue="media", max_attempts=3, permanent=Refused, backoff=timedelta(seconds=0.1), backoff_cap=timedelta(seconds=0.1)
+)
+def part(job: Job, number: int, seconds: float, broken: bool) -> None:
+    time.sleep(seconds)
+    if broken:
+        raise Refused("This part is broken.")
+    with job.finishing():
+        Entry.objects.create(number=number, attempt=job.attempt)
 
 
 @shared_task(name="trial.plain_record", acks_late=True)

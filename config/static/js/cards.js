@@ -36,7 +36,7 @@ function isNew(job) {
 }
 
 function isSameAttempt(job, { dataset }) {
-  return job.state === "running" && dataset.state === "running" && job.attempt === Number(dataset.attempt);
+  return ["running", "suspended"].includes(job.state) && dataset.state === job.state && job.attempt === Number(dataset.attempt);
 }
 
 function advance(card, job) {

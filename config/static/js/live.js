@@ -18,7 +18,7 @@ function hear(job) {
 let timer;
 let asking = false;
 
-const unfinished = () => [...document.querySelectorAll("[data-job]:is([data-state=queued], [data-state=running], [data-state=retrying])")];
+const unfinished = () => [...document.querySelectorAll("[data-job]:is([data-state=queued], [data-state=running], [data-state=suspended], [data-state=retrying])")];
 const pause = () => (connected || !unfinished().length ? NOW_AND_THEN : OFTEN);
 
 function askLater() {
