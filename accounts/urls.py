@@ -1,21 +1,35 @@
+from typing import Any
+
 from django.conf import settings
 from django.contrib.auth import views as auth
 from django.contrib.messages.views import SuccessMessageMixin
+from django.http import HttpResponse
 from django.urls import path, reverse_lazy
 
 from accounts import views
 from accounts.forms import LostPasswordForm
+from accounts.models import User
+from accounts.signals import access_withdrawn
 
 # Under the names that Django and its admin know them by.
 
 
-class ChooseNewPassword(SuccessMessageMixin, auth.PasswordResetConfirmView):
+class WithdrawAccess:
+    """For a form that changes the password of its `user`."""
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        response = super().form_valid(form)  # type: ignore[misc]
+        access_withdrawn.send(sender=User, user=form.user)
+        return response
+
+
+class ChooseNewPassword(WithdrawAccess, SuccessMessageMixin, auth.PasswordResetConfirmView):
     template_name = "accounts/new_password.html"
     success_url = reverse_lazy("login")
     success_message = "Your new password is set. Log in with it."
 
 
-class ChangePassword(SuccessMessageMixin, auth.PasswordChangeView):
+class ChangePassword(WithdrawAccess, SuccessMessageMixin, auth.PasswordChangeView):
     template_name = "accounts/change_password.html"
     success_url = reverse_lazy("account")
     success_message = "Your new password is set. All other browsers are logged out."

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts import signup, tokens
 from accounts.forms import NameForm, SignUpForm, TokenForm
 from accounts.models import Token, User
+from accounts.signals import access_withdrawn
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"  # who signs up is logged in as if by the password
 
@@ -71,6 +72,7 @@ def create_token(request: Request) -> HttpResponse:
 def revoke_token(request: Request, token_id: int) -> HttpResponse:
     token = get_object_or_404(Token, pk=token_id, user=request.user)
     token.delete()
+    access_withdrawn.send(sender=Token, user=request.user)
     messages.success(request, f"The token “{token}” does not work any more.")
     return redirect("account")
 

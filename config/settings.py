@@ -276,5 +276,9 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL", "INFO")},
-    "loggers": {"axes": {"level": "WARNING"}, "stripe": {"level": "WARNING"}},  # they tell of every request
+    "loggers": {
+        "axes": {"level": "WARNING"},
+        "stripe": {"level": "WARNING"},  # they tell of every request
+        "channels_redis": {"level": "CRITICAL"},  # a traceback each second while Valkey is away, which the clock tells
+    },
 }

@@ -58,7 +58,10 @@ def push(job: Job, **_: Any) -> None:
 
 
 def close(user: Any, **_: Any) -> None:
-    """Close the sockets of somebody who has logged out. Their pages connect anew, where they still may."""
+    """Close the sockets of somebody who has logged out, or whose password or token is another one now.
+
+    Their pages connect anew, where they still may.
+    """
     if user is not None:
         sender.send(group_of(user.pk), {"type": "logged.out"})
 

@@ -63,8 +63,9 @@ class Visitor(httpx.Client):
     def __init__(self, stack: Stack, client: Client) -> None:
         super().__init__(base_url=stack.url, timeout=30)
         with stack.inside():
-            client.user.set_password(PASSWORD)
-            client.user.save()
+            if not client.user.check_password(PASSWORD):  # to set it again would log out the other visitors
+                client.user.set_password(PASSWORD)
+                client.user.save()
             email = client.user.get_username()
         self.get("/login")
         form = {"username": email, "password": PASSWORD, "csrfmiddlewaretoken": self.cookies["csrftoken"]}

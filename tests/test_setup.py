@@ -137,6 +137,10 @@ def test_production_refuses_to_run_without_a_secret(secret):
     assert "ImproperlyConfigured: Set SECRET_KEY" in manage("check", DEBUG="0", SECRET_KEY=secret)
 
 
+def test_production_says_when_nobody_takes_the_money():
+    assert "there will be no money" in manage("check", "--fail-level", "WARNING", DEBUG="0", SECRET_KEY="of a test")
+
+
 def test_make_alone_lists_every_command():
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z][a-z%-]*):", makefile, re.MULTILINE))

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.exceptions import InvalidMessage, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from jobs.models import Job, State
-from tests.client import Client, Visitor, new_email
+from tests.client import PASSWORD, Client, Visitor, new_email
 from tests.media import clip
 from tests.stack import Stack
 from tests.trial.tasks import long
@@ -154,6 +154,38 @@ def test_an_inactive_person_may_not_listen(site, client, cookies):
         client.user.is_active = False
         client.user.save()
     assert refused(site, Authorization=f"Bearer {client.token}")
+    assert refused(site, origin=site.url, Cookie=cookies)
+
+
+def closed(socket: ClientConnection) -> bool:
+    try:
+        hear(socket)
+    except ConnectionClosed:
+        return True
+    return False
+
+
+def test_a_revoked_token_closes_what_was_opened_with_it(site, client, listening):
+    socket = listening(client)
+    assert hear(socket)["type"] == "snapshot"
+    visitor = Visitor(site, client)
+    with site.inside():
+        token = client.user.tokens.get()
+    answer = visitor.post(f"/account/tokens/{token.pk}/revoke", headers=visitor.csrf)
+    assert answer.status_code == 302
+    assert closed(socket)
+    assert refused(site, Authorization=f"Bearer {client.token}")
+
+
+def test_another_password_closes_what_was_opened_in_other_browsers(site, client):
+    here, elsewhere = Visitor(site, client), Visitor(site, client)
+    cookies = "; ".join(f"{name}={value}" for name, value in elsewhere.cookies.items())
+    with listen(site, origin=site.url, Cookie=cookies) as socket:
+        assert hear(socket)["type"] == "snapshot"
+        new = "another password of the tests"
+        form = {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
+        assert here.post("/account/password", data=form, headers=here.csrf).status_code == 302
+        assert closed(socket)
     assert refused(site, origin=site.url, Cookie=cookies)
 
 

@@ -1,0 +1,4 @@
+from django.dispatch import Signal
+
+# Sent with `user` after a password was changed or a token revoked: what is open under it is to be closed.
+access_withdrawn = Signal()
