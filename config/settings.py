@@ -237,6 +237,8 @@ EMAIL = dj_email_url.parse(os.environ.get("EMAIL_URL") or f"file:///{DATA_DIR / 
 # Ten minutes is what RFC 5321 asks for: the server may have taken a mail and be slow to say so. To give up on it
 # would mean to send the mail twice.
 vars().update({**EMAIL, "EMAIL_TIMEOUT": EMAIL["EMAIL_TIMEOUT"] or 600})
+if EMAIL["EMAIL_BACKEND"] == "django.core.mail.backends.smtp.EmailBackend":
+    EMAIL_BACKEND = "mail.smtp.EmailBackend"  # which keeps its connection
 
 # --- The browser's rules ----------------------------------------------------------------------------------------
 

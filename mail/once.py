@@ -1,6 +1,6 @@
 """A job's mail is sent once.
 
-That the mail server has taken it is written down at once, before even a goodbye, so whatever happens to the worker
+That the mail server has taken it is written down at once, before anything else, so whatever happens to the worker
 before or after that moment, the mail is sent once. What remains is the moment itself: the worker is killed, frozen for
 longer than its lease, or cut off from the database or the mail server, when the mail has been handed over and that one
 row is not written. Nobody can exclude it, as the server and the database do not commit together. Then the next attempt
@@ -16,8 +16,9 @@ from jobs.models import Job
 from mail import sending
 from mail.models import Sent
 
-# Longer than `settings.EMAIL_TIMEOUT`, so that it is the mail server's answer that decides.
-TIME_LIMIT = timedelta(minutes=15)
+# Longer than twice `settings.EMAIL_TIMEOUT`, for a kept connection and then a new one, so that it is the mail server's
+# answer that decides.
+TIME_LIMIT = timedelta(minutes=25)
 
 
 def send_once(job: Job, template: str, to: str, context: dict[str, Any]) -> None:

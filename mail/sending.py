@@ -1,8 +1,8 @@
 """One mail: composed from its templates, and given to the mail server. Knows nothing of jobs."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from smtplib import SMTPDataError, SMTPException, SMTPRecipientsRefused
+from contextlib import contextmanager
+from smtplib import SMTPDataError, SMTPRecipientsRefused
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,15 +34,9 @@ def send(message: EmailMultiAlternatives, on_accepted: Callable[[], None]) -> No
 
     Raises Refused. Any other error means that it may work later.
     """
-    connection = get_connection()
-    try:
-        with refusals():
-            connection.open()  # else it would be closed before we hear that the mail was taken, which may fail too
-            connection.send_messages([message])
-        on_accepted()
-    finally:
-        with suppress(OSError, SMTPException):  # the mail is on its way, whatever becomes of the goodbye
-            connection.close()
+    with refusals():
+        get_connection().send_messages([message])
+    on_accepted()
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from tests.stack import free_port
 logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's
 
 # Where it can be held: asked for a recipient; has all of the mail and has not taken it; has taken it and has not said
-# so; has said so and is told goodbye.
-Step = Literal["recipient", "content", "answer", "goodbye"]
+# so.
+Step = Literal["recipient", "content", "answer"]
 
 
 class Hold:
@@ -47,12 +47,14 @@ class MailServer:
 
     def __init__(self) -> None:
         self.mails: list[tuple[str, EmailMessage]] = []  # with the recipient of each
+        self.peers: list[Any] = []  # from which end of which connection each came
         self.refusing: dict[str, str] = {}
         self.answering = ""
         self.port = free_port()
         self.url = f"smtp://127.0.0.1:{self.port}"
         self._holds: list[Hold] = []
         self._hangs_up_at: Step | None = None
+        self._hang_ups = 0
         self._controller: Controller | None = None
 
     def start(self) -> None:
@@ -76,9 +78,9 @@ class MailServer:
             hold.let_go()
 
     @contextmanager
-    def hanging_up(self, step: Step) -> Iterator[None]:
-        """Have it break the connection at this step."""
-        self._hangs_up_at = step
+    def hanging_up(self, step: Step, times: int = 1_000_000) -> Iterator[None]:
+        """Have it break the connection at this step, so many times."""
+        self._hangs_up_at, self._hang_ups = step, times
         try:
             yield
         finally:
@@ -106,16 +108,14 @@ class MailServer:
         if self.answering:
             return self.answering
         self.mails.append((to, message_from_bytes(envelope.content, policy=policy.default)))
+        self.peers.append(session.peer)
         await self._arrive("answer", server, to)
         return "250 OK"
-
-    async def handle_QUIT(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-        await self._arrive("goodbye", server, None)
-        return "221 Bye"
 
     async def _arrive(self, step: Step, server: Any, to: str | None) -> None:
         for hold in [hold for hold in self._holds if hold.step == step and hold.to in (None, to)]:
             await hold.stop()
-        if self._hangs_up_at == step:
+        if self._hangs_up_at == step and self._hang_ups:
+            self._hang_ups -= 1
             server.transport.abort()
             await asyncio.sleep(60)  # aiosmtpd cancels this when it notices

@@ -1,11 +1,13 @@
 """A mail is composed, and a mail server says yes, no, or not now."""
 
+import os
 import smtplib
+from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
 
-from mail import sending
+from mail import sending, smtp
 from tests.client import new_email
 from tests.smtp import MailServer
 
@@ -13,10 +15,13 @@ HELLO = "accounts/messages/welcome"
 
 
 @pytest.fixture(autouse=True)
-def by_smtp(settings, mail_server: MailServer) -> None:
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+def by_smtp(settings, mail_server: MailServer) -> Iterator[None]:
+    settings.EMAIL_BACKEND = "mail.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", mail_server.port, 1
     settings.SITE_URL = "https://night.example"
+    yield
+    while smtp._kept.connections:
+        smtp._kept.connections.popitem()[1][0].close()
 
 
 @pytest.fixture
@@ -105,12 +110,98 @@ def test_a_server_that_does_not_answer_is_asked_again(mail_server: MailServer, a
         send(ann)
 
 
-def test_a_server_that_hangs_up_instead_of_saying_goodbye_has_taken_the_mail(mail_server: MailServer, ann: str) -> None:
-    with mail_server.hanging_up("goodbye"):
+# --- the connection is kept ---
+
+
+def connections(mail_server: MailServer) -> list[str]:
+    """Over which connection each mail came, by letters."""
+    seen = dict.fromkeys(mail_server.peers)
+    return [chr(ord("a") + list(seen).index(peer)) for peer in mail_server.peers]
+
+
+@pytest.fixture
+def server(mail_server: MailServer) -> MailServer:
+    """The server, which has forgotten from where the mails of other tests came."""
+    mail_server.peers.clear()
+    return mail_server
+
+
+def test_mails_share_a_connection(server: MailServer, ann: str) -> None:
+    for _ in range(3):
         assert send(ann) == [ann]
-    with mail_server.held("goodbye"):
+    assert connections(server) == ["a", "a", "a"]
+
+
+def test_a_refusal_costs_no_other_mail(server: MailServer, ann: str) -> None:
+    bob = new_email()
+    server.refusing[bob] = "550 5.1.1 No such mailbox"
+    assert send(ann) == [ann]
+    with pytest.raises(sending.Refused):
+        send(bob)
+    assert send(ann) == [ann]
+    assert len(server.to(ann)) == 2
+
+
+def test_an_idle_connection_is_not_used_any_more(server: MailServer, ann: str, monkeypatch) -> None:
+    send(ann)
+    monkeypatch.setattr("mail.smtp.IDLE", -1.0)
+    send(ann)
+    assert connections(server) == ["a", "b"]
+
+
+def test_a_server_that_was_restarted_is_called_anew(server: MailServer, ann: str) -> None:
+    send(ann)
+    server.stop()
+    server.start()
+    assert send(ann) == [ann]
+    assert len(server.to(ann)) == 2
+
+
+def test_a_kept_connection_that_breaks_before_the_mail_is_shown_is_replaced_at_once(
+    server: MailServer, ann: str
+) -> None:
+    send(ann)
+    with server.hanging_up("recipient", times=1):
         assert send(ann) == [ann]
-    assert len(mail_server.to(ann)) == 2
+    assert connections(server) == ["a", "b"]
+    with server.hanging_up("recipient", times=2), pytest.raises(smtplib.SMTPServerDisconnected):
+        send(ann)
+    with server.hanging_up("recipient", times=1), pytest.raises(smtplib.SMTPServerDisconnected):
+        send(ann)  # over a new connection, so it is the server that is in trouble
+    assert len(server.to(ann)) == 2
+
+
+def test_a_server_that_has_had_enough_of_a_connection_gets_another(server: MailServer, ann: str, monkeypatch) -> None:
+    class Once(dict):
+        __getitem__ = dict.pop
+
+    send(ann)
+    monkeypatch.setattr(server, "refusing", Once({ann: "421 4.7.0 Too many mails over this connection"}))
+    assert send(ann) == [ann]
+    assert connections(server) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("step", "taken"), [("content", 1), ("answer", 2)])
+def test_a_mail_that_may_have_been_taken_is_not_sent_again_at_once(
+    server: MailServer, ann: str, step: str, taken: int
+) -> None:
+    send(ann)
+    with server.hanging_up(step, times=1), pytest.raises(smtplib.SMTPServerDisconnected):
+        send(ann)
+    assert len(server.to(ann)) == taken
+
+
+def test_a_child_process_makes_a_connection_of_its_own(server: MailServer, ann: str) -> None:
+    send(ann)
+    child = os.fork()
+    if not child:
+        try:
+            os._exit(0 if send(ann) else 1)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    send(ann)
+    assert connections(server) == ["a", "b", "a"]
 
 
 def test_a_server_is_given_the_ten_minutes_that_the_standard_asks_for() -> None:
