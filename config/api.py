@@ -20,6 +20,7 @@ from accounts import tokens
 from accounts.models import User
 from config.problems import CONTENT_TYPE, problem
 from jobs.api import router as jobs
+from notifications.api import router as webhooks
 from orders.api import orders, products
 from videos.api import router as videos
 
@@ -88,6 +89,7 @@ api.add_router("/jobs", jobs)
 api.add_router("/videos", videos)
 api.add_router("/products", products)
 api.add_router("/orders", orders)
+api.add_router("/webhooks", webhooks)
 
 
 def answer(status: int, detail: str = "", **more: Any) -> HttpResponse:

@@ -12,5 +12,6 @@ SCHEDULE = {
     "prune finished jobs": Scheduled("jobs.prune", crontab(minute="17")),
     "reconcile payments": Scheduled("orders.reconcile_payments", crontab(hour="3", minute="5")),
     "tell what was missed": Scheduled("notifications.tell_missed", crontab()),
+    "forget webhook deliveries": Scheduled("notifications.forget_deliveries", crontab(hour="4", minute="35")),
     "forget payment events": Scheduled("orders.forget_payment_events", crontab(hour="4", minute="5")),
 }

@@ -11,6 +11,8 @@ REDIS_URL      default: a Valkey of our own, on a socket in DATA_DIR
 EMAIL_URL      default: files in DATA_DIR/mail, which the page /inbox/ shows
 STRIPE_API_KEY          of the account that takes the payments (default: our sandbox takes them, and no money)
 STRIPE_WEBHOOK_SECRET   with which the gateway signs what it announces to /webhooks/payments
+WEBHOOK_KEY    from which the secrets of webhooks are made (default: SECRET_KEY; keep it when that changes)
+WEBHOOKS_TO_LOOPBACK    "1" in development: webhooks may go to this machine, by plain HTTP
 EXTRA_APPS     comma-separated: further Django apps, as the tests and benchmarks bring
 """
 
@@ -201,6 +203,12 @@ PAYMENT_TIMEOUT = float(os.environ.get("PAYMENT_TIMEOUT_SECONDS", "10"))
 # that are under way, and for clocks that differ.
 PAYMENT_KEY_LIFE = timedelta(seconds=float(os.environ.get("PAYMENT_KEY_LIFE_SECONDS") or 23 * 3600))
 RECONCILED = timedelta(days=2)  # before each nightly comparison
+
+# --- Webhooks ---------------------------------------------------------------------------------------------------
+
+WEBHOOK_KEY = os.environ.get("WEBHOOK_KEY") or SECRET_KEY
+WEBHOOK_TIMEOUT = float(os.environ.get("WEBHOOK_TIMEOUT_SECONDS", "15"))  # Standard Webhooks says 15 to 30 s
+WEBHOOKS_TO_LOOPBACK = DEBUG and os.environ.get("WEBHOOKS_TO_LOOPBACK") == "1"
 
 # --- People -----------------------------------------------------------------------------------------------------
 

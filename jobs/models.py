@@ -358,6 +358,10 @@ class Job(models.Model):
             )
             Job.objects.filter(parent=self.pk).cancel()
 
+    def postpone(self, delay: timedelta) -> None:
+        """Give the attempt back, and have it made later: it is not counted. Raises LeaseLost."""
+        self._end("release", attempt=F("attempt") - 1, run_at=from_now(delay), published_at=None, **FRESH, **NO_LEASE)
+
     def _end(self, verb: str, **changes: Any) -> None:
         with shielded():
             self._ended(statements.run(Job.objects.holding_lease(self.pk, self.lease_token).moving(verb, **changes)))

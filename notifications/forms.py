@@ -5,8 +5,15 @@ from typing import Any
 
 from django import forms
 
-from notifications import choices
+from notifications import choices, webhooks
 from notifications.models import Channel, Event
+
+
+class DateTimeInput(forms.DateTimeInput):
+    input_type = "datetime-local"
+
+    def __init__(self, attrs: Any = None) -> None:
+        super().__init__(attrs, format="%Y-%m-%dT%H:%M")
 
 
 class ChoicesForm(forms.Form):
@@ -32,3 +39,41 @@ class ChoicesForm(forms.Form):
 
 def _name(event: Event, channel: Channel) -> str:
     return f"{event}:{channel}"
+
+
+class EndpointForm(forms.Form):
+    """Refuses with the words of `webhooks`, which knows what may be an endpoint."""
+
+    url = forms.CharField(
+        label="Address",
+        max_length=2000,
+        widget=forms.URLInput(attrs={"placeholder": "https://example.com/hooks", "autocomplete": "off"}),
+        error_messages={"required": "Say where to send it."},
+    )
+    events = forms.MultipleChoiceField(
+        label="Send it when",
+        choices=[(event.value, event.label) for event in webhooks.EVENTS],
+        widget=forms.CheckboxSelectMultiple,
+        initial=webhooks.EVENTS,
+        error_messages={"required": "Choose at least one."},
+    )
+
+    def clean_url(self) -> str:
+        try:
+            return webhooks.checked(self.cleaned_data["url"])
+        except webhooks.Refused as refusal:
+            raise forms.ValidationError(str(refusal)) from refusal
+
+
+class RangeForm(forms.Form):
+    """Times are UTC, as the page says."""
+
+    since = forms.DateTimeField(label="From (UTC)", widget=DateTimeInput)
+    until = forms.DateTimeField(label="Until (UTC)", widget=DateTimeInput)
+    everything = forms.BooleanField(label="Also what was delivered", required=False)
+
+    def clean(self) -> dict[str, Any]:
+        since, until = self.cleaned_data.get("since"), self.cleaned_data.get("until")
+        if since and until and since >= until:
+            raise forms.ValidationError("The time has to end after it begins.")
+        return self.cleaned_data

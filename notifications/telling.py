@@ -5,7 +5,6 @@ the commit of the end and that moment. So every minute the clock looks for ends 
 them. Both write a row `Told` in the same transaction as what tells, so it does not matter who comes first.
 """
 
-import logging
 from datetime import datetime
 from typing import Any
 
@@ -14,11 +13,9 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from jobs.models import Job, State
 from jobs.registry import registry
-from notifications import choices
+from notifications import choices, webhooks
 from notifications.models import Channel, Event, Told
 from notifications.tasks import mail_about_job
-
-logger = logging.getLogger(__name__)
 
 EVENTS = {State.SUCCEEDED: Event.JOB_SUCCEEDED, State.DEAD: Event.JOB_DEAD}
 BATCH = 500
@@ -49,6 +46,8 @@ def tell(job: Job) -> bool:
         _, news = Told.objects.get_or_create(job_id=job.pk, version=job.version)
         if news and choices.wants(job.owner_id, event, Channel.MAIL):
             mail_about_job.enqueue(about=str(job.pk), version=job.version, key=f"{job.pk}@{job.version}")
+        if news and choices.wants(job.owner_id, event, Channel.WEBHOOK):
+            webhooks.announce(job, event)
     return news
 
 

@@ -12,7 +12,8 @@ from jobs.models import Job, State
 from notifications import choices, telling
 from notifications.models import Channel, Event, Told
 from notifications.tasks import mail_about_job, tell_missed
-from tests.notifications.finished import finished, run, tidy_up
+from tests.notifications.finished import finished, run
+from tests.trial.tasks import record
 
 pytestmark = pytest.mark.django_db
 
@@ -60,7 +61,7 @@ def test_what_nobody_asked_for_is_not_told(ann: User, django_capture_on_commit_c
     for event in (Event.JOB_SUCCEEDED, Event.JOB_DEAD):
         choices.choose(ann, event, Channel.MAIL, True)
     with django_capture_on_commit_callbacks(execute=True):
-        run(tidy_up.enqueue(owner=ann))
+        run(record.enqueue(number=1, owner=ann))
         finished(owner=None, good=False)
     run(tell_missed.enqueue())
     assert not mails() and not Told.objects.exists()

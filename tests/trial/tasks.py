@@ -85,6 +85,17 @@ def part(job: Job, number: int, seconds: float, broken: bool) -> None:
         Entry.objects.create(number=number, attempt=job.attempt)
 
 
+def about(**_: object) -> dict[str, str]:
+    return {"page": "/videos/"}
+
+
+@task(permanent=Refused, links=about)
+def make_thing(job: Job, good: bool = True) -> None:
+    """What its owner asked for, and hears of."""
+    if not good:
+        raise Refused("The thing <b>broke</b>.")
+
+
 @shared_task(name="trial.plain_record", acks_late=True)
 def plain_record(number: int, seconds: float = 0) -> None:
     time.sleep(seconds)
