@@ -30,9 +30,9 @@ def hear(job: Job, **_: Any) -> None:
 def concerns_owner(job: Job) -> bool:
     """Whether the owner asked for this: it is about something that they have, for its task knows links to that.
 
-    A mail or a delivery has none, so nobody is told that they were told.
+    A mail or a delivery has none, so nobody is told that they were told. Nor is anybody told of the parts of a job.
     """
-    return job.owner_id is not None and job.task in tasks()
+    return job.owner_id is not None and job.parent_id is None and job.task in tasks()
 
 
 def tasks() -> list[str]:
@@ -61,5 +61,5 @@ def tell_missed(since: datetime) -> int:
 
 def untold(since: datetime) -> QuerySet[Job]:
     told = Told.objects.filter(job=OuterRef("pk"), version=OuterRef("version"))
-    ended = Job.objects.ended().filter(finished_at__gte=since, task__in=tasks())
+    ended = Job.objects.ended().filter(finished_at__gte=since, parent=None, task__in=tasks())
     return ended.exclude(Exists(told)).order_by("finished_at")
