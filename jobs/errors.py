@@ -20,6 +20,10 @@ class Suspended(Exception):
     """The job waits for its children, and its body will run again. Let it pass through a task body."""
 
 
+class Superseded(Exception):
+    """Another beat leads now. What this one was about to write, it has not written."""
+
+
 class TimeLimitExceeded(Exception):
     """The attempt took longer than its task allows."""
 

@@ -11,8 +11,9 @@ from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Avg, Count, F, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce, Now
+from django_celery_beat.models import PeriodicTask
 
-from jobs import statements
+from jobs import slots, statements
 from jobs.durability import wait_for_disk
 from jobs.errors import LeaseLost, code_of
 from jobs.fingerprint import fingerprint
@@ -407,6 +408,104 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+# --- the schedule ---
+
+
+class Entry(PeriodicTask):
+    """What the clock starts by itself, and when: a row of django-celery-beat, in the words of the engine.
+
+    Code declares it (`config.schedule`), operators may pause it and change its time. `last_run_at` is the slot up to
+    which it has been dealt with; empty while it is paused.
+    """
+
+    class Meta:
+        proxy = True
+        verbose_name = "entry of the schedule"
+        verbose_name_plural = "schedule"
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def times(self) -> slots.Times:
+        if self.interval:
+            return slots.Every(timedelta(**{self.interval.period: self.interval.every}))
+        cron = self.crontab
+        fields = (cron.minute, cron.hour, cron.day_of_month, cron.month_of_year, cron.day_of_week)
+        return slots.Crontab(" ".join(field.replace(" ", "") for field in fields), str(cron.timezone))
+
+
+class Declaration(models.Model):
+    """What code last said of an entry. It tells a change that an operator made from one that was made in code."""
+
+    entry = models.OneToOneField(Entry, on_delete=models.CASCADE, primary_key=True)
+    times = models.CharField(max_length=200, help_text="When it is due, as code has it.")
+    dropped_at = models.DateTimeField(null=True, help_text="When it was found that code does not have it any more.")
+
+    def __str__(self) -> str:
+        return f"{self.entry}: {self.times}"
+
+
+class Slot(models.Model):
+    """A due time of an entry, and what became of it. Written in one transaction with its job."""
+
+    class Outcome(models.TextChoices):
+        FIRED = "fired"
+        CAUGHT_UP = "caught_up", "Caught up"
+        SKIPPED = "skipped"
+        MISSED = "missed"
+        BY_HAND = "by_hand", "By hand"
+
+    entry = models.ForeignKey(Entry, on_delete=models.CASCADE, related_name="slots")
+    slot = models.DateTimeField(help_text="When it was due.")
+    last = models.DateTimeField(null=True, help_text="Of many missed slots that are one row: the last of them.")
+    number = models.PositiveIntegerField(default=1, help_text="How many slots this row stands for.")
+    outcome = models.CharField(max_length=10, choices=Outcome)
+    job = models.ForeignKey(
+        Job, null=True, on_delete=models.SET_NULL, related_name="+", help_text="Empty: it made none, or it was pruned."
+    )
+    fired_at = models.DateTimeField(db_default=Now(), help_text="When the clock dealt with it.")
+
+    class Meta:
+        ordering = ["-slot"]
+        constraints = [models.UniqueConstraint(fields=["entry", "slot"], name="slot_once_per_entry")]
+        indexes = [
+            models.Index(fields=["entry", "-slot"], name="slot_with_job", condition=Q(job__isnull=False)),
+            models.Index(fields=["fired_at"], name="slot_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.entry}@{self.slot.isoformat()}"
+
+    @property
+    def lateness(self) -> timedelta:
+        return self.fired_at - self.slot
+
+
+class Leader(models.Model):
+    """The lease of the beat that leads. There is one row, ever. See `jobs.leader`."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    beat = models.CharField(max_length=100, blank=True, help_text="Who leads.")
+    token = models.PositiveBigIntegerField(default=0, help_text="Goes up with every takeover.")
+    since = models.DateTimeField(null=True, help_text="When it took over.")
+    renewed_at = models.DateTimeField(help_text="Others may take the lease when this is old.")
+
+    def __str__(self) -> str:
+        return self.beat
+
+
+class Beat(models.Model):
+    """A clock process: the one that leads, or one that stands by."""
+
+    name = models.CharField(max_length=100, primary_key=True)
+    started_at = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def told(error: BaseException, message: str) -> dict[str, str]:

@@ -5,9 +5,10 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from jobs.models import IdempotencyKey, Job, from_now
+from jobs.models import IdempotencyKey, Job, Slot, from_now
 
 BATCH = 1000
+SLOTS_KEPT = timedelta(days=90)
 IDEMPOTENCY_KEYS_KEPT = timedelta(hours=48)  # clients are promised 24
 
 
@@ -17,4 +18,7 @@ def prune() -> Iterator[int]:
         old = Job.objects.filter(state=state, created_at__lt=from_now(-kept), finished_at__lt=from_now(-kept))
         while deleted := Job.objects.filter(pk__in=old.order_by().values("pk")[:BATCH]).delete()[0]:
             yield deleted
+    slots = Slot.objects.filter(fired_at__lt=from_now(-SLOTS_KEPT)).order_by()
+    while deleted := Slot.objects.filter(pk__in=slots.values("pk")[:BATCH]).delete()[0]:
+        yield deleted
     IdempotencyKey.objects.filter(created_at__lt=from_now(-IDEMPOTENCY_KEYS_KEPT)).delete()

@@ -15,7 +15,7 @@ def prune(job: Job) -> int:
     pruned = 0
     for batch in retention.prune():
         pruned += batch
-        job.advance(None, f"{pruned} jobs pruned")
+        job.advance(None, f"{pruned} pruned")
     return pruned
 
 

@@ -91,7 +91,7 @@ def make_stack(tmp_path: Path, django_db_blocker: Any) -> Iterator[Callable[...,
     """Make a running site: `make_stack(database="sqlite", only=["web", "valkey"], JOB_LEASE_SECONDS="2")`.
 
     database: "postgres" or "sqlite"; that of the other tests if not given.
-    only: the names of the Procfile's lines to run, in its order; all of them if not given.
+    only: the names of the Procfile's lines to run, in its order; all of them if not given. "clock:2" is a second clock.
     Everything else is put into the environment of its processes.
     """
     with stacks(tmp_path, django_db_blocker) as make:

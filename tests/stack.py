@@ -59,7 +59,9 @@ class Stack:
         self.log = folder / "log"
         self._output = self.log.open("w")
         lines = procfile(ROOT / "Procfile")
-        self.processes = Processes({name: lines[name] for name in only or lines}, self.env, self._output)
+        self.processes = Processes(
+            {name: lines[name.partition(":")[0]] for name in only or lines}, self.env, self._output
+        )
         self.http = httpx.Client(base_url=self.url, timeout=60)
 
     # --- its life ---
@@ -80,7 +82,7 @@ class Stack:
         self.processes.stop()
         self._output.close()
 
-    # --- its processes, by their names in the Procfile ---
+    # --- its processes, by their names in the Procfile; "clock:2" is a second of its line "clock" ---
 
     def kill(self, name: str, number: int = SIGKILL) -> None:
         """Send a signal to the process and its children at once. What dies of it is started again by itself."""
@@ -116,14 +118,14 @@ class Stack:
         return done.stdout.strip()
 
     @contextmanager
-    def inside(self) -> Iterator[None]:
+    def inside(self) -> Iterator["Stack"]:
         """Let this test's own models read and write the database of the site, and its tasks use the site's broker."""
         here = connections["default"]
         connections["default"] = there = connection_to(self.env["DATABASE_URL"])
         broker._connection.cache_clear()
         try:
             with override_settings(CELERY_BROKER_URL=f"redis+socket://{parts.valkey_socket(self.folder)}"):
-                yield
+                yield self
         finally:
             there.close()
             connections["default"] = here

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
-from jobs import clock, family
+from jobs import family, patrol
 from jobs.errors import LeaseLost
 from jobs.models import FINISHED, TRANSITIONS, Job, State
 from jobs.worker import fail
@@ -92,7 +92,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def leases_run_out(self):
         Job.objects.filter(state=State.RUNNING).update(lease_until="2000-01-01T00:00:00Z")
-        clock.rescue()
+        patrol.rescue()
 
     @rule(number=st.integers(0, JOBS - 1), verb=st.sampled_from(["cancel", "bury", "requeue"]))
     def an_operator_acts(self, number, verb):

@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs import clock, queues
+from jobs import patrol, queues
 from jobs.models import Job, PausedQueue, State
 from jobs.operating.acts import act
 from jobs.operating.listing import PAGE
@@ -276,7 +276,7 @@ def test_a_requeued_job_is_published_by_the_clock(operator):
     job = dead()
     post(operator, job, "requeue")
     assert (again(job).state, again(job).attempt, again(job).published_at) == (State.QUEUED, 0, None)
-    clock.publish_due()
+    patrol.publish_due()
     assert again(job).published_at
     assert LogEntry.objects.count() == 1
 
@@ -368,7 +368,7 @@ def test_a_paused_queue_starts_nothing_until_it_is_resumed(operator):
     work([str(job.pk)], "quick")  # its message is dropped
     assert again(job).state == State.QUEUED
     operator.post(reverse("admin:jobs_job_resume", args=["quick"]))
-    clock.publish_due()
+    patrol.publish_due()
     work([str(job.pk)], "quick")
     assert again(job).state == State.SUCCEEDED
     assert [act(entry).verb for entry in LogEntry.objects.order_by("pk")] == ["pause", "resume"]

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from jobs import clock
+from jobs import patrol
 from jobs.models import Job, State
 from jobs.worker import work
 from tests.trial.models import Entry
@@ -67,14 +67,14 @@ def test_a_bundle_is_started_and_ended_together_but_each_job_is_its_own(django_a
 
 
 def test_the_clock_takes_jobs_from_a_dead_worker_and_gives_up_on_one_that_kills(monkeypatch):
-    monkeypatch.setattr(clock.broker, "publish", lambda jobs: None)
+    monkeypatch.setattr(patrol.broker, "publish", lambda jobs: None)
     job = record.enqueue(number=1)
     Job.objects.update(max_attempts=2)
     for expected in (State.RETRYING, State.DEAD):
         Job.objects.update(run_at=job.created_at)
         assert Job.objects.start("a worker")
         Job.objects.update(lease_until=job.created_at)
-        clock.rescue()
+        patrol.rescue()
         assert Job.objects.get().state == expected
     assert Job.objects.get().error["type"] == "worker_lost"
 
@@ -82,7 +82,7 @@ def test_the_clock_takes_jobs_from_a_dead_worker_and_gives_up_on_one_that_kills(
 def test_the_clock_leaves_jobs_alone_whose_lease_holds():
     record.enqueue(number=1)
     Job.objects.start("a worker")
-    clock.rescue()
+    patrol.rescue()
     assert Job.objects.get().state == State.RUNNING
 
 
@@ -90,17 +90,17 @@ def test_the_clock_leaves_jobs_alone_whose_lease_holds():
     ("waiting_messages", "age", "again"), [(0, 5, False), (0, 15, True), (3, 15, False), (3, 90, True)]
 )
 def test_a_lost_message_is_noticed_and_a_job_in_line_is_not(monkeypatch, waiting_messages, age, again):
-    monkeypatch.setattr(clock.broker, "has_forgotten", lambda: False)
-    monkeypatch.setattr(clock.broker, "waiting_messages", lambda queue: waiting_messages)
+    monkeypatch.setattr(patrol.broker, "has_forgotten", lambda: False)
+    monkeypatch.setattr(patrol.broker, "waiting_messages", lambda queue: waiting_messages)
     job = record.enqueue(number=1)
     ago = job.run_at - timedelta(seconds=age)
     Job.objects.update(published_at=ago, run_at=ago)
-    clock.notice_losses()
+    patrol.notice_losses()
     assert (Job.objects.get().published_at is None) == again
 
 
 def test_a_broker_that_lost_its_memory_is_told_everything_again(monkeypatch):
-    monkeypatch.setattr(clock.broker, "has_forgotten", lambda: True)
+    monkeypatch.setattr(patrol.broker, "has_forgotten", lambda: True)
     record.enqueue(number=1)
-    clock.notice_losses()
+    patrol.notice_losses()
     assert Job.objects.get().published_at is None
