@@ -108,26 +108,28 @@ def cpu_of(site: "Stack") -> float:
 
 def bare(source: Path, folder: Path) -> Cost:
     """The same command, typed by hand."""
+    from videos.ffmpeg import command
     from videos.probing import probe
-    from videos.transcoding import command, ladder
+    from videos.transcoding import arguments, ladder
 
     media = probe(source)
-    arguments = command(source, media, ladder(media.width, media.height), folder)
-    return measured(lambda: run(arguments))
+    typed = command(arguments(source, media, ladder(media.width, media.height), folder))
+    return measured(lambda: run(typed))
 
 
 def separate(source: Path, folder: Path) -> Cost:
     """One run of ffmpeg for each size, which decodes the source each time."""
+    from videos.ffmpeg import command
     from videos.probing import probe
-    from videos.transcoding import command, ladder
+    from videos.transcoding import arguments, ladder
 
     media = probe(source)
-    each = [command(source, media, [rung], folder) for rung in ladder(media.width, media.height)]
-    return measured(lambda: [run(arguments) for arguments in each])
+    each = [command(arguments(source, media, [rung], folder)) for rung in ladder(media.width, media.height)]
+    return measured(lambda: [run(typed) for typed in each])
 
 
-def run(arguments: list[str]) -> None:
-    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL)
+def run(typed: list[str]) -> None:
+    subprocess.run(typed, check=True, stdout=subprocess.DEVNULL)
 
 
 def measured(work: Callable[[], object]) -> Cost:

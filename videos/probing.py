@@ -3,26 +3,16 @@
 import json
 import logging
 import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
+from videos import ffmpeg
+from videos.ffmpeg import MAX_PIXELS
 
 logger = logging.getLogger(__name__)
 
-MAX_PIXELS = 8192 * 4320  # 8K: a few hundred bytes can promise a picture that fills all the memory there is
 MAX_SIDE = 16384  # pixels, where H.264 stops: a picture of few pixels may still be too long
-
-# Options of ffprobe and ffmpeg alike, which obey them only *before* the input. Whatever its name, an upload may be a
-# playlist, and opening it would copy any file of this machine into the sender's video. So only containers that hold
-# their own pictures are opened, and only from disk. ("matroska" is WebM too.)
-UNTRUSTED = [
-    *("-format_whitelist", "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg"),
-    *("-protocol_whitelist", "file"),
-    *("-max_pixels", str(MAX_PIXELS)),
-]
 
 EMPTY = "This file is empty. Upload it again."
 NOT_A_VIDEO = "This file is not a video we can read. Export it as MP4 and upload it again."
@@ -49,8 +39,6 @@ FACTS = ":".join(
 
 # Containers whose figures count from zero. Those of the others count from the first frame, wherever that may be.
 COUNTED_FROM_ZERO = {"matroska,webm", "asf"}
-
-TIMEOUT = 120  # seconds: enough to read a few gigabytes from a slow disk
 
 Facts = dict[str, Any]  # about a stream or the container, in ffprobe's words
 
@@ -81,8 +69,8 @@ class Media:
 def probe(path: Path) -> Media:
     """Look into a video file, without decoding it.
 
-    Raises NotPlayable where the file is at fault. Any other exception (OSError, subprocess.SubprocessError) is the
-    machine's fault and worth a retry.
+    Raises NotPlayable where the file is at fault. Any other exception (OSError, ffmpeg.Failed) is the machine's
+    fault and worth a retry.
     """
     _refuse_empty(path)
     report = json.loads(_ask_ffprobe(path, "-of", "json", "-show_entries", FACTS))
@@ -105,14 +93,13 @@ def _refuse_empty(path: Path) -> None:
 
 
 def _ask_ffprobe(path: Path, *question: str) -> str:
-    command = [settings.FFPROBE, "-v", "error", *UNTRUSTED, *question, f"file:{path}"]
-    answer = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT)
-    if answer.returncode < 0:  # killed by a signal, which says nothing about the file
-        answer.check_returncode()
-    if answer.returncode > 0:
-        logger.info("ffprobe refused %s: %s", path, answer.stderr)
-        raise _refusal(answer.stderr)
-    return answer.stdout
+    try:
+        return ffmpeg.ask_ffprobe(question, path)
+    except ffmpeg.Failed as failed:
+        if failed.is_ours:
+            raise
+        logger.info("ffprobe refused %s: %s", path, failed.said)
+        raise _refusal(failed.said) from failed
 
 
 def _refusal(stderr: str) -> NotPlayable:

@@ -5,7 +5,7 @@ import pytest
 from django.conf import settings
 
 from tests import media
-from videos import probing
+from videos import ffmpeg, probing
 from videos.probing import NotPlayable, probe
 
 
@@ -126,7 +126,7 @@ def test_a_file_that_is_gone_is_not_the_uploaders_fault(tmp_path):
 
 def test_a_killed_ffprobe_is_not_the_uploaders_fault(samples, tmp_path, settings):
     settings.FFPROBE = str(program(tmp_path, "kill -KILL $$"))
-    with pytest.raises(subprocess.CalledProcessError):
+    with pytest.raises(ffmpeg.Failed):
         probe(media.clip(samples, size="640x360"))
 
 

@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 
 from tests import media
-from videos import probing, transcoding
+from videos import ffmpeg, probing, transcoding
 from videos.probing import NotPlayable, probe
 from videos.transcoding import TranscodingFailed, encode, ladder
 
@@ -206,8 +206,8 @@ def test_ffmpeg_dies_with_a_killed_worker(long_source, tmp_path):
     )
     worker = subprocess.Popen([sys.executable, "-c", script, long_source, tmp_path], stdout=subprocess.PIPE)
     assert worker.stdout.readline() == b"working\n"
-    (ffmpeg,) = ffmpegs_writing_to(tmp_path)
-    alive = os.pidfd_open(ffmpeg)
+    (process,) = ffmpegs_writing_to(tmp_path)
+    alive = os.pidfd_open(process)
     worker.kill()
     worker.communicate()
     assert select.select([alive], [], [], 10)[0], "ffmpeg outlived its worker"
@@ -215,8 +215,8 @@ def test_ffmpeg_dies_with_a_killed_worker(long_source, tmp_path):
 
 def test_a_killed_ffmpeg_is_worth_a_retry(long_source, tmp_path):
     def kill(fraction, note):
-        for ffmpeg in ffmpegs_writing_to(tmp_path):
-            os.kill(ffmpeg, signal.SIGKILL)
+        for process in ffmpegs_writing_to(tmp_path):
+            os.kill(process, signal.SIGKILL)
 
     with pytest.raises(TranscodingFailed, match="signal 9"):
         encode(long_source, tmp_path, kill)
@@ -299,11 +299,12 @@ def test_a_playlist_cannot_read_another_persons_video(theirs, tmp_path, name, pl
 def test_ffmpeg_would_not_read_it_even_if_ffprobe_were_fooled(theirs, tmp_path, monkeypatch, name, playlist):
     upload = upload_beside(theirs, name, playlist)
     fooled = probing.Media(1, 640, 360, frame_rate=10, video_stream=0, audio_stream=None)
-    run = functools.partial(subprocess.run, capture_output=True)
-    assert run(transcoding.command(upload, fooled, ladder(640, 360), tmp_path)).returncode > 0
+    arguments = functools.partial(transcoding.arguments, upload, fooled, ladder(640, 360), tmp_path)
+    with pytest.raises(ffmpeg.Failed):
+        ffmpeg.run(arguments(), reads=[upload], folder=tmp_path)
     assert theirs.stat().st_atime == 0
-    monkeypatch.setattr(transcoding, "UNTRUSTED", [])
-    assert run(transcoding.command(upload, fooled, ladder(640, 360), tmp_path)).returncode == 0, "a toothless test"
+    monkeypatch.setattr(ffmpeg, "untrusted", lambda path: ["-i", f"file:{path}"])
+    ffmpeg.run(arguments(), reads=[upload, theirs], folder=tmp_path)  # else this is a toothless test
 
 
 # ---- What the tests ask and do

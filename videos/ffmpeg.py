@@ -1,0 +1,173 @@
+"""How ffmpeg and ffprobe are run. What they open came from a stranger, and may be made to take them over."""
+
+import ctypes
+import functools
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+
+MAX_PIXELS = 8192 * 4320  # 8K: a few hundred bytes can promise a picture that fills all the memory there is
+
+SILENCE = 0.5  # seconds that on_progress may wait to be called
+PROBE_TIMEOUT = 120  # seconds: enough to read a few gigabytes from a slow disk
+KEPT_OF_ERRORS = 4000  # bytes
+NOT_STARTED = 127  # the status by which a shell says it
+
+OnProgress = Callable[[float], None]  # seconds of the output that are written
+
+
+class Failed(Exception):
+    """The program did not do what it was asked. `status` is as subprocess has it, `said` what it complained about."""
+
+    def __init__(self, status: int, said: str = "") -> None:
+        self.status = status
+        self.said = said
+        super().__init__(f"was killed by signal {-status}" if status < 0 else f"exited with {status}")
+
+    @property
+    def is_ours(self) -> bool:
+        """It was killed, or could not be started: which says nothing about the file."""
+        return self.status < 0 or self.status == NOT_STARTED
+
+
+class NotStarted(Failed):
+    """The program is missing, or the machine is out of processes or memory."""
+
+    def __init__(self) -> None:
+        super().__init__(NOT_STARTED)
+
+
+class TimedOut(Failed):
+    """It took longer than it was given, and was killed."""
+
+    def __init__(self) -> None:
+        super().__init__(-signal.SIGKILL)
+
+
+def untrusted(path: Path) -> list[str]:
+    """Arguments that open a file of which nothing is known.
+
+    They are obeyed only *before* `-i`. Whatever its name, an upload may be a playlist, and opening it would copy any
+    file of this machine into the sender's video. So only containers that hold their own pictures are opened, and only
+    from disk. ("matroska" is WebM too.)
+    """
+    return [
+        *("-format_whitelist", "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg"),
+        *("-protocol_whitelist", "file"),
+        *("-max_pixels", str(MAX_PIXELS)),
+        *("-i", f"file:{path}"),
+    ]
+
+
+def run(
+    arguments: Sequence[str],
+    *,
+    reads: Sequence[Path],
+    folder: Path | None = None,
+    on_progress: OnProgress = lambda seconds: None,
+    timeout: float | None = None,
+) -> None:
+    """Run ffmpeg to its end. It may read the files in `reads`, and write into `folder`, which it may also read.
+
+    `on_progress` is called at least every half second. What it raises ends ffmpeg at once and comes out of here: that
+    is how a cancelled job stops. `timeout` is in seconds. Raises Failed.
+    """
+    with _started(command(arguments)) as process:
+        done = 0.0
+        for piece in _output(process, timeout):
+            done = max([done, *_reported_seconds(piece)])
+            on_progress(done)
+
+
+def command(arguments: Sequence[str]) -> list[str]:
+    """As one would type it."""
+    report = ["-hide_banner", "-nostdin", "-loglevel", "error", "-nostats", "-progress", "pipe:1"]
+    return [settings.FFMPEG, *report, *arguments]
+
+
+def ask_ffprobe(question: Sequence[str], path: Path) -> str:
+    """What ffprobe answers about a file. Raises Failed."""
+    with _started([settings.FFPROBE, "-v", "error", *question, *untrusted(path)]) as process:
+        return b"".join(_output(process, PROBE_TIMEOUT)).decode(errors="replace")
+
+
+@contextmanager
+def _started(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A child process that is over when the block is: by itself, or killed if the block raises."""
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # so that Ctrl-C in a terminal reaches the worker only, which then decides
+            preexec_fn=functools.partial(_die_with, os.getpid()) if sys.platform == "linux" else None,
+        )
+    except OSError as error:
+        raise NotStarted from error
+    with process:  # closes the pipes and reaps
+        try:
+            yield process
+        except BaseException:
+            if process.returncode is None:  # else it is reaped, and its number may be another's
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+
+
+def _die_with(worker: int) -> None:
+    """Run in the child, before it becomes ffmpeg: have the kernel kill it when the worker dies, however it dies.
+
+    The kernel watches the thread that forked. Ours waits for ffmpeg, so it cannot end too soon.
+    """
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != worker:  # it died before the kernel was told
+        os._exit(1)
+
+
+if sys.platform == "linux":
+    PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
+    prctl = ctypes.CDLL(None).prctl  # looked up here, since a fork of a process with threads can do little safely
+
+
+def _output(process: subprocess.Popen[bytes], timeout: float | None) -> Iterator[bytes]:
+    """Yield what the program writes, and nothing every SILENCE seconds when it does not. Raises Failed when it has.
+
+    The last of its complaints is kept: to let that pipe fill up would stop it, and to keep all of them would let a bad
+    file fill our memory.
+    """
+    assert process.stdout and process.stderr
+    errors = bytearray()
+    deadline = time.monotonic() + timeout if timeout else float("inf")
+    with selectors.DefaultSelector() as pipes:
+        pipes.register(process.stdout, selectors.EVENT_READ)
+        pipes.register(process.stderr, selectors.EVENT_READ)
+        while pipes.get_map():
+            written = b""
+            for pipe, _ in pipes.select(SILENCE):
+                chunk = os.read(pipe.fd, 65536)
+                if not chunk:
+                    pipes.unregister(pipe.fileobj)
+                elif pipe.fileobj is process.stdout:
+                    written = chunk
+                else:
+                    errors += chunk
+                    del errors[:-KEPT_OF_ERRORS]
+            yield written
+            if time.monotonic() > deadline:
+                raise TimedOut
+    if status := process.wait():
+        raise Failed(status, errors.decode(errors="replace"))
+
+
+def _reported_seconds(report: bytes) -> list[float]:
+    """All the times in a piece of ffmpeg's report. One that the piece cuts short only reads as less."""
+    return [int(microseconds) / 1e6 for microseconds in re.findall(rb"out_time_us=(\d+)", report)]
