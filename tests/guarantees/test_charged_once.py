@@ -110,7 +110,8 @@ def test_every_order_is_charged_once_while_the_gateway_fails_in_every_way_and_wo
     wait_until(lambda: settled() + len(untold()) == ORDERS, timeout=300, every=0.5)
     refused = untold()
     days_pass(list(refused))
-    wait_until(lambda: not Job.objects.filter(state__in=UNFINISHED).exists(), timeout=120, every=0.5)
+    ours = Job.objects.filter(queue__in=("payments", "mail"))  # for which there are workers
+    wait_until(lambda: not ours.filter(state__in=UNFINISHED).exists(), timeout=120, every=0.5)
 
     books = gateway.ledger()
     orders = list(Order.objects.select_related("job"))
