@@ -1,5 +1,6 @@
 """The API as a whole: who may call it, what is in it, how it says no."""
 
+import json
 import logging
 from typing import Any
 
@@ -18,7 +19,8 @@ from pydantic_core import to_json
 
 from accounts import tokens
 from accounts.models import User
-from config.problems import CONTENT_TYPE, problem
+from config import limits
+from config.problems import CONTENT_TYPE, headers, problem
 from jobs.api import router as jobs
 from notifications.api import router as webhooks
 from orders.api import orders, products
@@ -30,7 +32,7 @@ logger = logging.getLogger(__name__)
 class Bearer(HttpBearer):
     def authenticate(self, request: HttpRequest, token: str) -> User:
         if user := tokens.user_of(token):
-            return user
+            return counted(request, user)
         raise AuthenticationError  # whoever sends a token means it: there is no other way in
 
 
@@ -42,7 +44,13 @@ class Session(SessionAuth):
             return None
         if check_csrf(request):
             raise HttpError(403, "Send the CSRF token, in the header X-CSRFToken.")
-        return request.user
+        return counted(request, request.user)
+
+
+def counted(request: HttpRequest, user: User) -> User:
+    """The user, who has not asked too often. Raises TooMany."""
+    request.standing = limits.count_user(user.pk)  # type: ignore[attr-defined]
+    return user
 
 
 class Renderer(BaseRenderer):
@@ -64,16 +72,35 @@ class API(NinjaAPI):
         for operations in schema["paths"].values():
             for operation in operations.values():
                 for status, response in operation["responses"].items():
+                    response.setdefault("headers", {}).update(headers_of(operation, status))
                     if status >= 400:
-                        response["content"] = {CONTENT_TYPE: response["content"].pop("application/json")}
-                    if status == 202:
-                        response["headers"] = ACCEPTED
+                        described = response["content"].pop("application/json")
+                        response["content"] = {CONTENT_TYPE: {**described, "example": example(status)}}
         return schema
 
 
-ACCEPTED = {
-    "Location": {"description": "The address of the job.", "schema": {"type": "string", "format": "uri-reference"}},
-    "Retry-After": {"description": "Seconds after which to ask for it.", "schema": {"type": "integer"}},
+def headers_of(operation: dict[str, Any], status: int) -> dict[str, Any]:
+    """Those that answers with this status have."""
+    own = {401: ("WWW-Authenticate",), 202: ("Location", "Retry-After"), 429: ("Retry-After",), 503: ("Retry-After",)}
+    names = ("RateLimit-Policy", "RateLimit", *own.get(status, ()))
+    return {name: HEADERS[name] for name in names}
+
+
+def example(status: int) -> dict[str, Any]:
+    return json.loads(problem(status))
+
+
+def header(description: str, example: Any, **schema: str) -> dict[str, Any]:
+    kind = "integer" if isinstance(example, int) else "string"
+    return {"description": description, "schema": {"type": kind, **schema}, "example": example}
+
+
+HEADERS = {
+    "Location": header("The address of the job.", "/api/jobs/5f0c…", format="uri-reference"),
+    "Retry-After": header("Seconds after which to ask again.", 1),
+    "RateLimit-Policy": header("How often you may ask: the quota `q` in `w` seconds.", '"user";q=6000;w=60'),
+    "RateLimit": header("How much of it is left: `r` requests for the next `t` seconds.", '"user";r=5998;t=42'),
+    "WWW-Authenticate": header("How to sign in.", "Bearer"),
 }
 
 api = API(
@@ -98,14 +125,19 @@ def answer(status: int, detail: str = "", **more: Any) -> HttpResponse:
 
 @api.exception_handler(HttpError)
 def refused(request: HttpRequest, error: HttpError) -> HttpResponse:
-    return answer(error.status_code, error.message)
+    response = answer(error.status_code, error.message)
+    for name, value in headers(error).items():
+        response[name] = value
+    return response
 
 
 @api.exception_handler(AuthenticationError)
 def unknown_caller(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
-    response = answer(401)
-    response["WWW-Authenticate"] = "Bearer"
-    return response
+    try:
+        request.standing = limits.count_stranger(request.META.get("REMOTE_ADDR", ""))  # type: ignore[attr-defined]
+    except limits.TooMany as too_many:
+        return refused(request, too_many)
+    return refused(request, HttpError(401, ""))
 
 
 @api.exception_handler(Http404)

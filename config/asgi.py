@@ -15,7 +15,9 @@ from django.conf import settings  # noqa: E402
 from starlette.responses import Response  # noqa: E402
 
 from accounts.asgi import ByToken  # noqa: E402
-from config.problems import CONTENT_TYPE, problem  # noqa: E402
+from config.limits import Limited  # noqa: E402
+from config.problems import CONTENT_TYPE, Problems, problem  # noqa: E402
+from notifications import following  # noqa: E402
 from notifications.routing import urlpatterns  # noqa: E402
 from videos.media import media  # noqa: E402
 from videos.uploads import UploadLimit, too_large  # noqa: E402
@@ -29,10 +31,17 @@ site = UploadLimit(django, refuse=refuse_large)
 media_by_user = ByToken(media, otherwise=AuthMiddlewareStack(media))
 sockets = URLRouter(urlpatterns)
 
+follow = Limited(Problems(following.follow))
+follow_by_user = Problems(ByToken(follow, otherwise=AuthMiddlewareStack(follow)))
+
 
 async def http(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    app = media_by_user if scope["path"].startswith(settings.MEDIA_URL) else site
-    await app(scope, receive, send)
+    if scope["path"].startswith(settings.MEDIA_URL):
+        await media_by_user(scope, receive, send)
+    elif following.asked_for(scope):
+        await follow_by_user(scope, receive, send)
+    else:
+        await site(scope, receive, send)
 
 
 application = ProtocolTypeRouter(

@@ -1,11 +1,17 @@
 """Errors of the API as `application/problem+json` (RFC 9457), wherever in the stack they arise."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from ninja.errors import HttpError
+from starlette.responses import Response
+
+from jobs.api import Later
+
+ASGIApp = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -15,7 +21,11 @@ DETAILS = {
     403: "This is not allowed. From a browser, send the CSRF token.",
     404: "There is nothing here that you can see.",
     405: "This address does not take that method.",
+    409: "This cannot be done now: the thing has moved on.",
     413: "The request is too large.",
+    422: "A part of the request is not as it should be.",
+    429: "You ask too often.",
+    503: "Too many are waiting here. Ask without waiting, or again in a moment.",
     500: "Something went wrong on our side. It has been recorded.",
 }
 
@@ -25,6 +35,28 @@ def problem(status: int, detail: str = "", **more: Any) -> bytes:
     title = HTTPStatus(status).phrase
     detail = detail or DETAILS.get(status, title)
     return json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail, **more}).encode()
+
+
+def headers(error: HttpError) -> dict[str, str]:
+    """What an error says besides the document: how to sign in, when to come back."""
+    if error.status_code == 401:
+        return {"WWW-Authenticate": "Bearer"}
+    return error.headers if isinstance(error, Later) else {}
+
+
+class Problems:
+    """Answers what an ASGI app beside Django refuses, as Ninja's exception handlers do for the operations."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        try:
+            await self.app(scope, receive, send)
+        except HttpError as error:
+            body = problem(error.status_code, "" if error.status_code == 401 else error.message)
+            answer = Response(body, error.status_code, headers(error), CONTENT_TYPE)
+            await answer(scope, receive, send)
 
 
 class ProblemMiddleware:

@@ -9,6 +9,9 @@ ALLOWED_HOSTS  comma-separated
 DATABASE_URL   default: SQLite in DATA_DIR
 REDIS_URL      default: a Valkey of our own, on a socket in DATA_DIR
 EMAIL_URL      default: files in DATA_DIR/mail, which the page /inbox/ shows
+API_REQUESTS_PER_MINUTE  of one user (default: 6000)
+API_STRANGER_REQUESTS_PER_MINUTE  of strangers from one address (default: 600)
+API_MAX_WAITING  how many requests may wait for news of a job in one web process (default: 2000)
 STRIPE_API_KEY          of the account that takes the payments (default: our sandbox takes them, and no money)
 STRIPE_WEBHOOK_SECRET   with which the gateway signs what it announces to /webhooks/payments
 WEBHOOK_KEY    from which the secrets of webhooks are made (default: SECRET_KEY; keep it when that changes)
@@ -73,6 +76,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "config.problems.ProblemMiddleware",
+    "config.limits.RateLimitMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 
@@ -182,6 +186,12 @@ JOB_RETENTION = {  # how long a finished job is kept
     "cancelled": timedelta(days=30),
     "dead": timedelta(days=180),
 }
+
+# --- The API ----------------------------------------------------------------------------------------------------
+
+API_REQUESTS_PER_MINUTE = int(os.environ.get("API_REQUESTS_PER_MINUTE", "6000"))  # of a user
+API_STRANGER_REQUESTS_PER_MINUTE = int(os.environ.get("API_STRANGER_REQUESTS_PER_MINUTE", "600"))  # from an address
+API_MAX_WAITING = int(os.environ.get("API_MAX_WAITING", "2000"))  # requests that wait for news, in a web process
 
 # --- Videos -----------------------------------------------------------------------------------------------------
 

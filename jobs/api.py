@@ -7,14 +7,19 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from ninja import Field, Router, Schema
+from django.utils import timezone
+from django.utils.http import parse_etags
+from ninja import Field, Query, Router, Schema
 from ninja.errors import HttpError
 
+from jobs import paging
 from jobs.models import TRANSITIONS, Job, State
 from jobs.registry import registry
 
-RETRY_AFTER = 1  # seconds after which a client may ask again
-RECENT = 50
+RETRY_AFTER, LONGEST_RETRY_AFTER = 1, 30  # seconds after which a client may ask again
+LONGEST_WAIT = 60  # seconds that a request may wait for news
+
+EXAMPLE_EVENT = 'id: 4\nevent: job\ndata: {"id": "…", "state": "running", "progress": 0.4, …}\n\n'
 
 router = Router(tags=["jobs"])
 
@@ -45,9 +50,17 @@ class Problem(Schema):
     errors: list[FieldProblem] = Field([], description="Where the request itself is wrong.")
 
 
+class Later(HttpError):
+    """Refused for now: the same request may be answered after so many seconds."""
+
+    def __init__(self, status_code: int, message: str, retry_after: int) -> None:
+        super().__init__(status_code, message)
+        self.headers = {"Retry-After": str(retry_after)}
+
+
 def problems(*statuses: int) -> dict[int, Any]:
-    """The refusals that an operation may answer with, besides that of strangers."""
-    return dict.fromkeys((401, *statuses), Problem)
+    """The refusals that an operation may answer with, besides those of strangers and of who asks too often."""
+    return dict.fromkeys((401, 429, *statuses), Problem)
 
 
 class JobOut(Schema):
@@ -87,19 +100,118 @@ def accepted(job: Job) -> HttpResponse:
     return HttpResponse(body, status=202, headers=headers, content_type="application/json")
 
 
-@router.get("", response={200: list[JobOut], **problems(422)}, summary="Your recent jobs")
-def list_jobs(request: ApiRequest, state: State | None = None) -> Any:
-    """The latest fifty, newest first."""
-    jobs = Job.objects.of(request.auth)
-    return (jobs.filter(state=state) if state else jobs)[:RECENT]
-
-
-@router.get("/{uuid:job_id}", response={200: JobOut, **problems(404)}, url_name="job", summary="One job")
-def get_job(request: ApiRequest, job_id: UUID, response: HttpResponse) -> Job:
-    job = get_object_or_404(Job, pk=job_id, owner=request.auth)
+def shown(job: Job, if_none_match: str = "") -> HttpResponse:
+    """The answer to who asks for a job: the job, or 304 if they have it already."""
+    if known(job.version, if_none_match):
+        response = HttpResponse(status=304)
+    else:
+        response = HttpResponse(JobOut.from_orm(job).model_dump_json(), content_type="application/json")
+    response["ETag"] = etag(job.version)
+    response["Cache-Control"] = "private, no-cache"
+    response["Vary"] = "Authorization, Cookie"
     if not job.finished:
-        response["Retry-After"] = str(RETRY_AFTER)
-    return job
+        response["Retry-After"] = str(retry_after(job))
+    return response
+
+
+def etag(version: int) -> str:
+    """Weak (RFC 9110, 8.8.1): the version tells one state of the job from another, not one rendering from another."""
+    return f'W/"{version}"'
+
+
+def known(version: int, if_none_match: str) -> bool:
+    """Whether a client that sent this header has this version, by the weak comparison of RFC 9110."""
+    return any(tag in ("*", etag(version), f'"{version}"') for tag in parse_etags(if_none_match))
+
+
+def retry_after(job: Job) -> int:
+    """Seconds after which to ask again: the longer it has taken, the less a moment more matters."""
+    age = (timezone.now() - max(job.created_at, job.run_at)).total_seconds()
+    return round(min(max(age / 10, RETRY_AFTER), LONGEST_RETRY_AFTER))
+
+
+@router.get(
+    "",
+    response={200: list[JobOut], **problems(422)},
+    summary="Your jobs",
+    openapi_extra=paging.DOCUMENTED,
+)
+def list_jobs(
+    request: ApiRequest,
+    response: HttpResponse,
+    state: State | None = None,
+    limit: int = paging.LIMIT,
+    after: str = paging.AFTER,
+) -> list[Job]:
+    """Newest first, a page at a time. The header `Link` leads to the next page."""
+    jobs = Job.objects.of(request.auth)
+    return paging.listed(request, response, jobs.filter(state=state) if state else jobs, after, limit)
+
+
+@router.get(
+    "/{uuid:job_id}",
+    response={200: JobOut, 304: None, **problems(404, 422, 503)},
+    url_name="job",
+    summary="One job",
+    openapi_extra={
+        "parameters": [
+            {
+                "in": "header",
+                "name": "If-None-Match",
+                "description": "The ETag of the answer that you have. Is it still the newest, the answer is 304.",
+                "schema": {"type": "string", "pattern": '^((W/)?"\\d+"|\\*)$'},
+                "example": 'W/"3"',
+            }
+        ]
+    },
+)
+def get_job(
+    request: ApiRequest,
+    job_id: UUID,
+    wait: int = Query(0, ge=0, le=LONGEST_WAIT, description="Seconds to wait for news before answering.", example=25),
+) -> HttpResponse:
+    """Answers at once, or with `wait` as soon as there is something new: with `If-None-Match` when the job's version is
+    another one, without it when the job has finished. When the time is up the answer is 304, or the job as it stands.
+
+    Does not the `Retry-After` of an unfinished job suit you better, wait instead: it costs nobody anything.
+    """
+    job = get_object_or_404(Job, pk=job_id, owner=request.auth)
+    return shown(job, request.headers.get("If-None-Match", ""))
+
+
+@router.get(
+    "/{uuid:job_id}/events",
+    response={200: None, 204: None, **problems(404, 503)},
+    summary="Follow a job",
+    openapi_extra={
+        "parameters": [
+            {
+                "in": "header",
+                "name": "Last-Event-ID",
+                "description": "The id of the last event that you have, as browsers send it. Others come anew.",
+                "schema": {"type": "string", "pattern": "^\\d{1,9}$"},
+                "example": "3",
+            }
+        ],
+        "responses": {
+            200: {
+                "description": "Events named `job`, with the version as their id and the job as their data.",
+                "content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE_EVENT}},
+            },
+            204: {"description": "The job has finished, and you know: nothing more will come."},
+        },
+    },
+)
+def job_events(request: ApiRequest, job_id: UUID) -> HttpResponse:
+    """Server-sent events (`text/event-stream`): the job now, and again whenever it changes. The stream ends with the
+    event in which the job has finished. A stream that broke goes on where it ended, by `Last-Event-ID`.
+    """
+    job = get_object_or_404(Job, pk=job_id, owner=request.auth)
+    return HttpResponse(as_event(job), content_type="text/event-stream")
+
+
+def as_event(job: Job) -> str:
+    return f"id: {job.version}\nevent: job\ndata: {JobOut.from_orm(job).model_dump_json()}\n\n"
 
 
 @router.post(

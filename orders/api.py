@@ -9,12 +9,10 @@ from django.shortcuts import get_object_or_404
 from ninja import Field, Router, Schema
 from ninja.errors import HttpError
 
-from jobs import idempotency
+from jobs import idempotency, paging
 from jobs.api import ApiRequest, JobOut, accepted, problems
 from orders import ordering
 from orders.models import Order, Payment, Product
-
-RECENT = 50
 
 products = Router(tags=["orders"])
 orders = Router(tags=["orders"])
@@ -85,10 +83,17 @@ def place_order(request: ApiRequest, asked: OrderIn) -> HttpResponse:
     return accepted(order.job)
 
 
-@orders.get("", response={200: list[OrderOut], **problems()}, summary="Your recent orders")
-def list_orders(request: ApiRequest) -> Any:
-    """The latest fifty, newest first."""
-    return Order.objects.of(request.auth)[:RECENT]
+@orders.get(
+    "",
+    response={200: list[OrderOut], **problems(422)},
+    summary="Your orders",
+    openapi_extra=paging.DOCUMENTED,
+)
+def list_orders(
+    request: ApiRequest, response: HttpResponse, limit: int = paging.LIMIT, after: str = paging.AFTER
+) -> list[Order]:
+    """Newest first, a page at a time. The header `Link` leads to the next page."""
+    return paging.listed(request, response, Order.objects.of(request.auth), after, limit)
 
 
 @orders.get("/{uuid:order_id}", response={200: OrderOut, **problems(404)}, summary="One order")

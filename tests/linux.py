@@ -1,5 +1,6 @@
 """The processes of this machine, as Linux tells of them."""
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -33,3 +34,9 @@ def mentioning(text: str) -> list[int]:
             if text.encode() in cmdline.read_bytes():
                 found.append(int(cmdline.parent.name))
     return found
+
+
+def memory_of(pid: int) -> int:
+    """Bytes of memory that a process holds."""
+    resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return resident * os.sysconf("SC_PAGE_SIZE")

@@ -1,6 +1,5 @@
 """Videos over HTTP."""
 
-from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -9,7 +8,7 @@ from ninja import File, Form, Router, Schema
 from ninja.errors import HttpError
 from ninja.files import UploadedFile
 
-from jobs import idempotency
+from jobs import idempotency, paging
 from jobs.api import ApiRequest, JobOut, accepted, problems
 from videos import media, uploads
 from videos.models import Rendition, Video
@@ -63,10 +62,17 @@ def upload_video(request: ApiRequest, file: File[UploadedFile], title: Form[str]
     return accepted(video.job)
 
 
-@router.get("", response={200: list[VideoOut], **problems()}, summary="Your videos")
-def list_videos(request: ApiRequest) -> Any:
-    """Newest first."""
-    return Video.objects.of(request.auth)
+@router.get(
+    "",
+    response={200: list[VideoOut], **problems(422)},
+    summary="Your videos",
+    openapi_extra=paging.DOCUMENTED,
+)
+def list_videos(
+    request: ApiRequest, response: HttpResponse, limit: int = paging.LIMIT, after: str = paging.AFTER
+) -> list[Video]:
+    """Newest first, a page at a time. The header `Link` leads to the next page."""
+    return paging.listed(request, response, Video.objects.of(request.auth), after, limit)
 
 
 @router.get("/{uuid:video_id}", response={200: VideoOut, **problems(404)}, summary="One video")

@@ -1,13 +1,13 @@
 """How operators read through jobs: newest first, a page at a time, each job with the error it met last."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
-from uuid import UUID
 
-from django.db.models import Func, Q, TextField
+from django.db.models import Func, TextField
 from django.utils import timezone
 
+from jobs import paging
 from jobs.models import Job, JobQuerySet, State
 from jobs.operating.filters import BadFilter
 
@@ -21,23 +21,12 @@ class Page(NamedTuple):
 
 
 def page(jobs: JobQuerySet, before: str = "", size: int = PAGE) -> Page:
-    """A page of these jobs. It begins after the last one of the page before, so the hundredth costs as the first."""
-    if before:
-        jobs = _older_than(before, jobs)
-    shown = jobs.order_by("-created_at", "-pk").select_related("owner").defer("errors", "result")
-    found = list(shown.annotate(last_error=LastError("errors"))[: size + 1])
-    older = f"{found[size - 1].created_at.isoformat()}_{found[size - 1].pk}" if len(found) > size else ""
-    return Page(found[:size], older)
-
-
-def _older_than(place: str, jobs: JobQuerySet) -> JobQuerySet:
-    moment, _, pk = place.partition("_")
+    """A page of these jobs. Raises BadFilter."""
+    shown = jobs.select_related("owner").defer("errors", "result").annotate(last_error=LastError("errors"))
     try:
-        created_at, last = datetime.fromisoformat(moment.replace(" ", "+")), UUID(pk)
-    except ValueError:
-        raise BadFilter(f"“{place}” is not a place in the list.") from None
-    # The first condition is what the index understands, the second settles the jobs of the same microsecond.
-    return jobs.filter(Q(created_at__lt=created_at) | Q(pk__lt=last), created_at__lte=created_at)
+        return Page(*paging.page(shown, before, size))
+    except paging.BadPlace as error:
+        raise BadFilter(str(error)) from error
 
 
 class LastError(Func):
