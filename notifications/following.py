@@ -138,9 +138,11 @@ async def tell(job: Job, followed: Followed, seen: int, send: Any) -> None:
         if job.version > seen:
             seen = job.version
             await write(await database_sync_to_async(as_event)(job), send)
-        if job.finished or followed.logged_out:
+        if job.finished:
             return
         await followed.until(lambda followed: followed.version > seen, KEEP_ALIVE)  # noqa: B023
+        if followed.logged_out:
+            return
         if followed.version > seen:
             job = await load(job.pk, job.owner_id)
         else:

@@ -53,6 +53,8 @@ def job_in(site: Stack, state: State, client: Client) -> str:
             [job] = mine.start("worker-1:7")
         if state == State.RETRYING:
             job.retry(ValueError("/tmp/x.py: card 17 was declined"), "Sorry.", fail.delay_after(1, ValueError()))
+        if state == State.SUSPENDED:
+            mine.suspend("Waits for its parts")
         if state == State.SUCCEEDED:
             job.succeed({"answer": 42})
         if state == State.DEAD:
@@ -114,7 +116,7 @@ def test_jobs_are_listed_by_state(site, client, state):
 @pytest.mark.parametrize("state", ["asleep", "", "QUEUED", "queued,running", "'; --"])
 def test_a_state_that_there_is_not_is_refused_with_those_that_there_are(client, state):
     refusal = refused(client.get("/api/jobs", params={"state": state}), 422)
-    assert "state: Input should be 'queued', 'running', 'retrying'" in refusal
+    assert "state: Input should be 'queued', 'running', 'suspended', 'retrying'" in refusal
 
 
 def test_what_went_wrong_is_told_in_the_words_meant_for_the_owner(site, client):
@@ -126,7 +128,9 @@ def test_a_job_that_has_not_finished_says_when_to_ask_again(site, client):
     for state in State:
         answer = client.get(job_in(site, state, client))
         unfinished = answer.json()["finished_at"] is None
-        assert (state in ("queued", "running", "retrying")) == unfinished == ("retry-after" in answer.headers)
+        assert (
+            (state in ("queued", "running", "suspended", "retrying")) == unfinished == ("retry-after" in answer.headers)
+        )
 
 
 # --- moving ---
@@ -144,7 +148,7 @@ def test_work_that_has_not_finished_can_be_cancelled_once(site, client, state):
     assert (job["state"], job["version"]) == ("cancelled", before + 1)
     assert job["finished_at"]
     refusal = refused(client.post(f"{location}/cancel"), 409)
-    assert refusal == "This job is cancelled. You can cancel one that is queued, retrying or running."
+    assert refusal == "This job is cancelled. You can cancel one that is queued, retrying, running or suspended."
 
 
 @pytest.mark.parametrize("state", [State.DEAD, State.CANCELLED])

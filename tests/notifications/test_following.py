@@ -231,3 +231,14 @@ def test_more_than_may_wait_are_told_to_come_back_and_who_leaves_makes_room(site
     for stream in streams:
         stream.answer.close()
     client.answers.clear()
+
+
+def test_a_stream_ends_when_its_owner_logs_out_somewhere(site, client, url):
+    visitor = Visitor(site, client)
+    stream = Stream(client, url)
+    assert stream.block() and stream.job()
+    visitor.get("/login")
+    assert visitor.post("/logout", headers=visitor.csrf).status_code == 302
+    assert stream.block() == {}
+    visitor.close()
+    client.answers.clear()
