@@ -89,7 +89,8 @@ class Receiver:
             request.close_connection = True
             request.connection.shutdown(socket.SHUT_RDWR)
         elif behaviour == "hang":
-            self._over.wait(30)
+            request.connection.settimeout(30)
+            request.connection.recv(1)  # nothing comes until the other end hangs up
         elif behaviour == "drip":
             self._head(request, 200, {"Content-Length": "100000"})
             self._slowly(request)
