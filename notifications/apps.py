@@ -6,10 +6,12 @@ class NotificationsConfig(AppConfig):
 
     def ready(self) -> None:
         from django.contrib.auth.signals import user_logged_out
+        from django.utils.module_loading import autodiscover_modules
 
         from jobs.signals import job_changed
         from notifications import browser, telling
 
+        autodiscover_modules("tasks")  # what concerns its owner is known of every task, in web servers too
         job_changed.connect(browser.push, dispatch_uid="browser")
         job_changed.connect(telling.hear, dispatch_uid="telling")
         user_logged_out.connect(browser.close, dispatch_uid="browser")

@@ -155,3 +155,15 @@ class Delivery(models.Model):
     @property
     def tries_newest_first(self) -> list[dict[str, Any]]:
         return self.log[::-1]
+
+
+class Seen(models.Model):
+    """Up to when somebody has seen what has finished."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, primary_key=True, on_delete=models.CASCADE, related_name="seen"
+    )
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.until}"

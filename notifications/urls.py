@@ -4,6 +4,8 @@ from notifications import views
 
 app_name = "notifications"
 urlpatterns = [
+    path("", views.bell, name="bell"),
+    path("unseen", views.unseen, name="unseen"),
     path("webhooks", views.webhooks, name="webhooks"),
     path("webhooks/<uuid:endpoint_id>", views.endpoint, name="endpoint"),
     path("webhooks/<uuid:endpoint_id>/<uuid:delivery_id>", views.delivery, name="delivery"),

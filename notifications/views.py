@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from notifications import bell as ours
 from notifications import webhooks as hooks
 from notifications.forms import ChoicesForm, EndpointForm, RangeForm
 from notifications.models import Channel, Delivery, Endpoint
@@ -30,6 +31,24 @@ def settings(request: HttpRequest) -> HttpResponse:
         messages.success(request, "Your choices are kept.")
         return redirect("notifications:settings")
     return render(request, "notifications/settings.html", {"form": form, "channels": Channel})
+
+
+@login_required
+@never_cache
+@require_GET
+def bell(request: HttpRequest) -> HttpResponse:
+    """What is on the page is seen, so the next one shows it as seen."""
+    notices = ours.recent(request.user)
+    ours.look(request.user, notices)
+    return render(request, "notifications/notices.html", {"notices": notices})
+
+
+@login_required
+@never_cache
+@require_GET
+def unseen(request: HttpRequest) -> HttpResponse:
+    """The bell alone, for a page to put in place when something has finished."""
+    return render(request, "notifications/unseen.html")
 
 
 # --- endpoints ---

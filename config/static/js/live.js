@@ -1,7 +1,8 @@
 // Hears of jobs from the server, and says how. A push over the WebSocket is only a hint that may be lost, so we ask now
 // and then as well, and often while the socket is down and something is going on.
 
-const status = document.querySelector("[data-live]");
+// Where it is said; on pages that show no jobs, where nobody sees it.
+const status = document.querySelector("main [data-live]") ?? document.querySelector("[data-live]");
 
 const OFTEN = 2000, NOW_AND_THEN = 10000; // milliseconds between two questions
 const FIRST_PAUSE = 500, LONGEST_PAUSE = 15000; // milliseconds between two attempts to connect
