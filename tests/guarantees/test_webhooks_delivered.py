@@ -14,7 +14,7 @@ import pytest
 from django.db.models.functions import Now
 
 from accounts.models import User
-from jobs.models import UNFINISHED, WAITING, Job, State
+from jobs.models import UNFINISHED, Job, State
 from notifications import webhooks
 from notifications.models import Delivery, Endpoint
 from notifications.tasks import tell_missed
@@ -69,7 +69,7 @@ def events(receiver: Receiver) -> set[str]:
 def hours_pass() -> None:
     """For those that wait for their next try."""
     Endpoint.objects.exclude(not_before=None).update(not_before=None)
-    Job.objects.filter(task="notifications.deliver", state__in=WAITING, run_at__gt=Now()).change(run_at=Now())
+    Job.objects.filter(task="notifications.deliver", state=State.RETRYING).change(run_at=Now())
 
 
 def test_none_is_lost_while_the_endpoint_fails_in_every_way_and_workers_are_killed(site: Stack, receivers: Any) -> None:
