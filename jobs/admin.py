@@ -5,6 +5,7 @@ adds, edits or deletes a job here: jobs are enqueued by what causes them, moved 
 """
 
 import json
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -23,15 +24,19 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
+from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 
-from jobs import queues
+from jobs import queues, slots
 from jobs.errors import BadArguments
-from jobs.models import Job, PausedQueue, State
-from jobs.operating import acts, counting, deadletters, listing
+from jobs.models import Entry, Job, PausedQueue, State
+from jobs.operating import acts, counting, deadletters, listing, scheduling
 from jobs.operating.filters import SEARCHED, BadFilter, Filters
 from jobs.operating.timeline import DONE, timeline
 from jobs.registry import registry
 from jobs.tasks import bulk_move
+
+# What they offer is the schedule's own page, or makes no sense here.
+admin.site.unregister([PeriodicTask, CrontabSchedule, IntervalSchedule, SolarSchedule, ClockedSchedule])
 
 seeing = method_decorator(permission_required("jobs.view_job", raise_exception=True))
 operating = method_decorator(permission_required(("jobs.view_job", "jobs.operate_job"), raise_exception=True))
@@ -54,8 +59,31 @@ class ReadOnly(admin.ModelAdmin):
         return False
 
 
+class Operating(ReadOnly):
+    """Pages of our own, for who may see jobs. Their templates are in the model's folder."""
+
+    def render(
+        self, request: HttpRequest, template: str, title: str, context: dict[str, Any], status: int = 200
+    ) -> TemplateResponse:
+        request.current_app = self.admin_site.name
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": title,
+            "may_operate": request.user.has_perm("jobs.operate_job"),
+            **context,
+        }
+        return TemplateResponse(request, f"admin/jobs/{self.opts.model_name}/{template}", context, status=status)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("jobs.view_job")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+
 @admin.register(Job)
-class JobAdmin(ReadOnly):
+class JobAdmin(Operating):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
@@ -222,21 +250,93 @@ class JobAdmin(ReadOnly):
         context = {**self.filtering(given), "refused": str(error)}
         return self.render(request, template, title, context, status=400)
 
-    def render(
-        self, request: HttpRequest, template: str, title: str, context: dict[str, Any], status: int = 200
-    ) -> TemplateResponse:
-        request.current_app = self.admin_site.name
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": title,
-            "may_operate": request.user.has_perm("jobs.operate_job"),
-            **context,
-        }
-        return TemplateResponse(request, f"admin/jobs/job/{template}", context, status=status)
 
-    def has_view_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
-        return request.user.has_perm("jobs.view_job")
+@admin.register(Entry)
+class EntryAdmin(Operating):
+    """The schedule. Code says what is in it; operators pause an entry, change its time, and run it now."""
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("<int:pk>/pause/", wrap(self.pause), name="jobs_entry_pause"),
+            path("<int:pk>/resume/", wrap(self.resume), name="jobs_entry_resume"),
+            path("<int:pk>/run/", wrap(self.run), name="jobs_entry_run"),
+            path("<int:pk>/time/", wrap(self.change_time), name="jobs_entry_time"),
+            *super().get_urls(),
+        ]
+
+    @seeing
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        context = {"health": scheduling.health(), "lines": scheduling.overview()}
+        return self.render(request, "list.html", "Schedule", context)
+
+    @seeing
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """One entry: when it is due, and what became of each slot."""
+        line = get_line(object_id)
+        slots, older = scheduling.history(line.entry, moment(request.GET.get("before", "")))
+        context = {"line": line, "slots": slots, "older": older, "health": scheduling.health()}
+        return self.render(request, "entry.html", line.entry.name, context)
+
+    @operating
+    @posted
+    def pause(self, request: HttpRequest, pk: int) -> HttpResponse:
+        entry = get_line(pk).entry
+        if acts.pause_entry(entry, request.user):
+            messages.success(request, f"{entry} is paused. A job that it has made goes on.")
+        return redirect("admin:jobs_entry_change", pk)
+
+    @operating
+    @posted
+    def resume(self, request: HttpRequest, pk: int) -> HttpResponse:
+        entry = get_line(pk).entry
+        if acts.resume_entry(entry, request.user):
+            messages.success(request, f"{entry} goes on with its next slot.")
+        return redirect("admin:jobs_entry_change", pk)
+
+    @operating
+    @posted
+    def run(self, request: HttpRequest, pk: int) -> HttpResponse:
+        entry, one, *_ = get_line(pk)
+        if one is None:
+            messages.error(request, f"Code does not declare {entry} any more, so there is nothing to run.")
+        elif job := acts.run_now(entry, one, request.user):
+            messages.success(request, format_html('<a href="{}">This job</a> does it.', job_address(job)))
+        else:
+            messages.warning(request, "Its job before is unfinished, and they may not overlap. Cancel that one first.")
+        return redirect("admin:jobs_entry_change", pk)
+
+    @operating
+    def change_time(self, request: HttpRequest, pk: int) -> HttpResponse:
+        line = get_line(pk)
+        form = TimesForm(line.times, request.POST or None)
+        if form.is_valid():
+            acts.change_times(line.entry, form.cleaned_data["times"], request.user)
+            messages.success(request, f"{line.entry} has another time, from its next slot on.")
+            return redirect("admin:jobs_entry_change", pk)
+        context = {"line": line, "form": form, "timezones": slots.timezones()}
+        return self.render(request, "time.html", "Change time", context)
+
+
+class TimesForm(forms.Form):
+    """When an entry is due, as people write it."""
+
+    when = forms.CharField(max_length=150)
+    timezone = forms.CharField(max_length=50, initial="UTC", required=False)
+
+    def __init__(self, times: slots.Times, data: Any = None) -> None:
+        super().__init__(data, initial={"when": str(times), "timezone": times.timezone})
+
+    def clean(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        if "when" in given and "timezone" in given:
+            try:
+                given["times"] = slots.parse(given["when"], given["timezone"] or "UTC")
+            except ValueError as error:
+                raise forms.ValidationError(str(error)) from None
+        return given
 
 
 class ArgumentsForm(forms.Form):
@@ -328,6 +428,24 @@ def get_job(pk: UUID | str) -> Job:
         return get_object_or_404(Job.objects.select_related("owner"), pk=UUID(str(pk)))
     except ValueError:
         raise Http404 from None
+
+
+def get_line(pk: int | str) -> scheduling.Line:
+    line = scheduling.find(int(pk)) if str(pk).isdecimal() else None
+    if line is None:
+        raise Http404
+    return line
+
+
+def moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError:
+        return None
+
+
+def job_address(job: Job) -> str:
+    return reverse("admin:jobs_job_change", args=[job.pk])
 
 
 def known(verb: str) -> str:

@@ -50,18 +50,18 @@ def sync(declared: Mapping[str, Scheduled]) -> None:
 def _create(name: str, one: Scheduled, times: Times) -> None:
     entry = Entry(name=name, task=one.task, kwargs=json.dumps(dict(one.kwargs)), **rows_of(times))
     entry.save()
-    Declaration.objects.create(entry=entry, times=_written(times))
+    Declaration.objects.create(entry=entry, times=written(times))
 
 
 def _update(entry: Entry, one: Scheduled, times: Times) -> None:
     changes: dict[str, Any] = {"task": one.task, "kwargs": json.dumps(dict(one.kwargs))}
-    last = getattr(entry, "declaration", None) or Declaration(entry=entry, times=_written(entry.times))
-    if entry.times != times and _written(entry.times) == last.times:
+    last = getattr(entry, "declaration", None) or Declaration(entry=entry, times=written(entry.times))
+    if entry.times != times and written(entry.times) == last.times:
         changes |= {**rows_of(times), "last_run_at": Now()}
     if last.dropped_at:
         changes |= {"enabled": True, "description": ""}
     Entry.objects.filter(pk=entry.pk).update(**changes)
-    Declaration.objects.update_or_create(entry=entry, defaults={"times": _written(times), "dropped_at": None})
+    Declaration.objects.update_or_create(entry=entry, defaults={"times": written(times), "dropped_at": None})
 
 
 def _drop(entry: Entry) -> None:
@@ -89,7 +89,7 @@ def _row(model: Any, **fields: Any) -> Any:
     return model.objects.filter(**fields).first() or model.objects.create(**fields)
 
 
-def _written(times: Times) -> str:
+def written(times: Times) -> str:
     return f"{times} {times.timezone}"
 
 

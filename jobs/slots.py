@@ -201,7 +201,7 @@ def parse(text: str, timezone: str = "UTC") -> Times:
     if words := re.fullmatch(r"every(?:\s+(\d+))?\s+(second|minute|hour|day)s?", text.strip(), re.IGNORECASE):
         number, unit = words.groups()
         return Every(_whole(timedelta(seconds=int(number or 1) * UNITS[unit.lower()])))
-    if timezone not in _timezones():
+    if timezone not in timezones():
         raise ValueError(f"There is no time zone “{timezone}”. Write it as Europe/Berlin or UTC.")
     fields = text.split()
     if len(fields) != 5:
@@ -229,5 +229,5 @@ def _field(given: object) -> str:
 
 
 @cache
-def _timezones() -> set[str]:
-    return available_timezones()
+def timezones() -> list[str]:
+    return sorted(available_timezones())

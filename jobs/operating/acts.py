@@ -12,10 +12,13 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.models import Count, Model
+from django.utils import timezone
 
-from jobs import queues
-from jobs.models import TRANSITIONS, Job, JobQuerySet, PausedQueue, State
+from jobs import entries, queues
+from jobs.models import TRANSITIONS, Entry, Job, JobQuerySet, PausedQueue, State
 from jobs.operating.filters import Filters
+from jobs.schedule import Scheduled
+from jobs.slots import Times
 
 VERBS = ("requeue", "cancel", "bury")
 BATCH = 1000  # jobs moved in one transaction, so that none of them is locked for long
@@ -52,6 +55,41 @@ def pause(queue: str, by: Any) -> None:
 def resume(queue: str, by: Any) -> None:
     if queues.resume(queue):
         record(by, [PausedQueue(name=queue)], "resume")
+
+
+# --- the schedule ---
+
+
+@transaction.atomic
+def pause_entry(entry: Entry, by: Any) -> bool:
+    paused = entries.pause(entry)
+    if paused:
+        record(by, [entry], "pause")
+    return paused
+
+
+@transaction.atomic
+def resume_entry(entry: Entry, by: Any) -> bool:
+    resumed = entries.resume(entry)
+    if resumed:
+        record(by, [entry], "resume")
+    return resumed
+
+
+@transaction.atomic
+def change_times(entry: Entry, times: Times, by: Any) -> None:
+    before = entries.written(entry.times)
+    entries.change_times(entry, times)
+    record(by, [entry], "change time", time=entries.written(times), time_before=before)
+
+
+@transaction.atomic
+def run_now(entry: Entry, one: Scheduled, by: Any) -> Job | None:
+    """None: the entry's job before is unfinished, and they may not overlap."""
+    job = entries.run_now(entry, one, timezone.now())
+    if job:
+        record(by, [entry], "run now", job=str(job.pk))
+    return job
 
 
 # --- many at once ---

@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+from config import parts
 from config.processes import Processes
 from jobs import broker, slots
 from jobs.models import Entry, Job, Leader, Slot
@@ -119,6 +120,7 @@ def test_a_database_restart_loses_no_slot(beats: Stack, postgres_server):
 @pytest.mark.skipif(not LONG, reason="shows what others do")
 def test_three_stock_beats_fire_each_slot_three_times(make_stack):
     with make_stack(only=["valkey"]).inside() as stack:
+        wait_until(parts.valkey_socket(stack.folder).exists)
         interval = IntervalSchedule.objects.create(every=5, period="seconds")
         PeriodicTask.objects.create(name="stock", task="trial.plain_nothing", args="[1]", interval=interval)
         command = (

@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -18,30 +17,13 @@ from jobs.models import Job, PausedQueue, State
 from jobs.operating.acts import act
 from jobs.operating.listing import PAGE
 from jobs.worker import work
+from tests.jobs.operators import said, staff
 from tests.trial.tasks import fail, long, record
 
 LIST = reverse("admin:jobs_job_changelist")
 DEAD = reverse("admin:jobs_job_dead")
 
 pytestmark = pytest.mark.django_db
-
-
-def staff(email: str, *groups: str) -> Client:
-    user = get_user_model().objects.create_user(email, is_staff=True)
-    user.groups.set(Group.objects.filter(name__in=groups))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
-def operator() -> Client:
-    return staff("operator@example.com", "Operators")
-
-
-@pytest.fixture
-def observer() -> Client:
-    return staff("observer@example.com", "Observers")
 
 
 def dead(**launch: object) -> Job:
@@ -70,10 +52,6 @@ def listed(client: Client, **filters: object) -> set[str]:
 
 def ids(*jobs: Job) -> set[str]:
     return {str(job.pk) for job in jobs}
-
-
-def said(response) -> str:
-    return html.unescape(response.content.decode())
 
 
 # --- who may ---
