@@ -24,6 +24,7 @@ from config.problems import CONTENT_TYPE, headers, problem
 from jobs.api import router as jobs
 from notifications.api import router as webhooks
 from orders.api import orders, products
+from reports.api import router as reports
 from videos.api import router as videos
 
 logger = logging.getLogger(__name__)
@@ -117,6 +118,7 @@ api.add_router("/videos", videos)
 api.add_router("/products", products)
 api.add_router("/orders", orders)
 api.add_router("/webhooks", webhooks)
+api.add_router("/reports", reports)
 
 
 def answer(status: int, detail: str = "", **more: Any) -> HttpResponse:

@@ -17,9 +17,9 @@ from starlette.responses import Response  # noqa: E402
 from accounts.asgi import ByToken  # noqa: E402
 from config.limits import Limited  # noqa: E402
 from config.problems import CONTENT_TYPE, Problems, problem  # noqa: E402
+from files.serving import media  # noqa: E402
 from notifications import following  # noqa: E402
 from notifications.routing import urlpatterns  # noqa: E402
-from videos.media import media  # noqa: E402
 from videos.uploads import UploadLimit, too_large  # noqa: E402
 
 

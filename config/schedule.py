@@ -10,6 +10,8 @@ from jobs.schedule import Scheduled
 
 SCHEDULE = {
     "prune finished jobs": Scheduled("jobs.prune", crontab(minute="17")),
+    "report sales": Scheduled("reports.report_sales_of_the_night", crontab(hour="2", minute="0")),
+    "remove expired reports": Scheduled("reports.remove_expired", crontab(minute="37")),
     "reconcile payments": Scheduled("orders.reconcile_payments", crontab(hour="3", minute="5")),
     "tell what was missed": Scheduled("notifications.tell_missed", crontab()),
     "forget webhook deliveries": Scheduled("notifications.forget_deliveries", crontab(hour="4", minute="35")),

@@ -61,6 +61,7 @@ INSTALLED_APPS = [
     "accounts",
     "videos",
     "orders",
+    "reports",
     "notifications",
     *filter(None, os.environ.get("EXTRA_APPS", "").split(",")),
 ]
@@ -219,6 +220,10 @@ RECONCILED = timedelta(days=2)  # before each nightly comparison
 WEBHOOK_KEY = os.environ.get("WEBHOOK_KEY") or SECRET_KEY
 WEBHOOK_TIMEOUT = float(os.environ.get("WEBHOOK_TIMEOUT_SECONDS", "15"))  # Standard Webhooks says 15 to 30 s
 WEBHOOKS_TO_LOOPBACK = DEBUG and os.environ.get("WEBHOOKS_TO_LOOPBACK") == "1"
+
+# --- Reports ----------------------------------------------------------------------------------------------------
+
+REPORT_LIFETIME = timedelta(days=7)  # of a file; its report stays as long as its job
 
 # --- People -----------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="videos:library")),
     path("videos/", include("videos.urls")),
     path("", include("orders.urls")),
+    path("reports/", include("reports.urls")),
     path("", include("accounts.urls")),
     path("notifications/", include("notifications.urls")),
     path("api/", api.urls),

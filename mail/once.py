@@ -21,7 +21,7 @@ from mail.models import Sent
 TIME_LIMIT = timedelta(minutes=25)
 
 
-def send_once(job: Job, template: str, to: str, context: dict[str, Any]) -> None:
+def send_once(job: Job, template: str, to: str, context: dict[str, Any], attachment: str = "") -> None:
     """Send this mail unless an earlier attempt of the job has. For task bodies.
 
     Raises sending.Refused if the mail can never be delivered, and other errors if it may be later.
@@ -29,5 +29,7 @@ def send_once(job: Job, template: str, to: str, context: dict[str, Any]) -> None
     if Sent.objects.filter(job=job).exists():
         return
     message = sending.compose(template, to, context, message_id=str(job.pk))
+    if attachment:
+        sending.attach(message, attachment)
     with shielded():  # a worker that is told to stop hears the server out
         sending.send(message, on_accepted=partial(Sent.remember, job))

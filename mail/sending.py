@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import PurePosixPath
 from smtplib import SMTPDataError, SMTPRecipientsRefused
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core.files.storage import default_storage
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.template.loader import render_to_string
 
@@ -27,6 +29,12 @@ def compose(template: str, to: str, context: dict[str, Any], message_id: str) ->
     message = EmailMultiAlternatives(subject, text, to=[to], headers=headers)
     message.attach_alternative(html, "text/html")
     return message
+
+
+def attach(message: EmailMultiAlternatives, file: str) -> None:
+    """Add a file of the storage. Raises FileNotFoundError."""
+    with default_storage.open(file, "rb") as opened:
+        message.attach(PurePosixPath(file).name, opened.read())
 
 
 def send(message: EmailMultiAlternatives, on_accepted: Callable[[], None]) -> None:

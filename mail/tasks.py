@@ -12,6 +12,9 @@ from mail.sending import Refused
 
 
 @task(queue="mail", max_attempts=25, backoff_cap=timedelta(hours=2), time_limit=TIME_LIMIT, permanent=Refused)
-def send_message(job: Job, template: str, to: str, context: dict[str, Any]) -> None:
-    """Tries for most of a day, which is longer than mail servers tend to be down."""
-    send_once(job, template, to, context)
+def send_message(job: Job, template: str, to: str, context: dict[str, Any], attachment: str = "") -> None:
+    """Tries for most of a day, which is longer than mail servers tend to be down.
+
+    attachment: the name of a file in the storage.
+    """
+    send_once(job, template, to, context, attachment)

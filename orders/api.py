@@ -29,6 +29,7 @@ class ProductOut(Schema):
 class OrderIn(Schema):
     product: int = Field(description="The id of a product.")
     quantity: int = Field(1, ge=1, le=ordering.MOST)
+    country: str = Field("", description="Where it goes, by ISO 3166: one of the European Union. Empty: not said.")
     payment_method: str = Field(
         pattern=r"^pm_\w{1,200}$",
         description="What the gateway calls the card. Of a test account for example `pm_card_visa`.",
@@ -43,6 +44,7 @@ class OrderOut(Schema):
     quantity: int
     amount: int = Field(description="In minor units, such as cents.")
     currency: str
+    country: str = Field(description="Where it goes, by ISO 3166. Empty if it was not said.")
     payment: Payment
     decline_reason: str = Field(description="What the bank says. Empty unless it is declined.")
     created_at: datetime
@@ -76,7 +78,7 @@ def place_order(request: ApiRequest, asked: OrderIn) -> HttpResponse:
     if product is None:
         raise HttpError(422, "There is no such product.")
     try:
-        order = ordering.place(request.auth, product, asked.quantity, asked.payment_method)
+        order = ordering.place(request.auth, product, asked.quantity, asked.payment_method, country=asked.country)
     except ordering.Refused as refusal:
         raise HttpError(422, str(refusal)) from refusal
     assert order.job

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
+from orders import countries
 from orders.models import LARGEST_AMOUNT, Order, Product
 from orders.money import in_words
 from orders.tasks import charge_order
@@ -16,13 +17,17 @@ class Refused(Exception):
     """This cannot be ordered. The message says why."""
 
 
-def place(owner: Any, product: Product, quantity: int, payment_method: str, pk: uuid.UUID | None = None) -> Order:
+def place(
+    owner: Any, product: Product, quantity: int, payment_method: str, *, country: str = "", pk: uuid.UUID | None = None
+) -> Order:
     """Place an order, and have it charged. Raises Refused.
 
     A page may name the order beforehand with `pk`. Sent twice it is then one order, and the first is returned.
     """
     if not 0 < quantity <= MOST:
         raise Refused(f"Order between 1 and {MOST} of one product.")
+    if country and country not in countries.NAMES:
+        raise Refused("We do not deliver to that country. Order to one of the European Union.")
     amount = product.price * quantity
     if amount > LARGEST_AMOUNT:
         raise Refused(f"One order may come to {in_words(LARGEST_AMOUNT, product.currency)} at most.")
@@ -33,6 +38,7 @@ def place(owner: Any, product: Product, quantity: int, payment_method: str, pk: 
         quantity=quantity,
         amount=amount,
         currency=product.currency,
+        country=country,
         payment_method=payment_method,
     )
     with transaction.atomic():

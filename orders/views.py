@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from jobs.models import Job
-from orders import ordering
+from orders import countries, ordering
 from orders.models import Order, Product
 
 ON_A_PAGE = 24
@@ -31,6 +31,7 @@ class OrderForm(forms.Form):
     order = forms.UUIDField()
     product = forms.ModelChoiceField(Product.objects.all())
     quantity = forms.IntegerField(min_value=1, max_value=ordering.MOST)
+    country = forms.ChoiceField(choices=countries.NAMES.items, required=False)
     payment_method = forms.ChoiceField(choices=CARDS.items)
 
 
@@ -41,18 +42,24 @@ def shop(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _place(request)
     products = [(product, uuid.uuid4()) for product in Product.objects.all()]
-    return render(request, "orders/shop.html", {"products": products, "cards": CARDS, "most": ordering.MOST})
+    choices = {"cards": CARDS, "countries": countries.NAMES, "most": ordering.MOST}
+    return render(request, "orders/shop.html", {"products": products, **choices})
 
 
 def _place(request: HttpRequest) -> HttpResponse:
     form = OrderForm(request.POST)
     if not form.is_valid():
-        messages.error(request, f"Choose a product, how many of it (up to {ordering.MOST}), and a card.")
+        messages.error(request, f"Choose a product, how many of it (up to {ordering.MOST}), a country and a card.")
         return redirect("orders:shop")
     asked = form.cleaned_data
     try:
         order = ordering.place(
-            request.user, asked["product"], asked["quantity"], asked["payment_method"], pk=asked["order"]
+            request.user,
+            asked["product"],
+            asked["quantity"],
+            asked["payment_method"],
+            country=asked["country"],
+            pk=asked["order"],
         )
     except ordering.Refused as refusal:
         messages.error(request, str(refusal))

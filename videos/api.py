@@ -8,9 +8,10 @@ from ninja import File, Form, Router, Schema
 from ninja.errors import HttpError
 from ninja.files import UploadedFile
 
+from files.serving import address
 from jobs import idempotency, paging
 from jobs.api import ApiRequest, JobOut, accepted, problems
-from videos import media, uploads
+from videos import uploads
 from videos.models import Rendition, Video
 
 router = Router(tags=["videos"])
@@ -24,7 +25,7 @@ class RenditionOut(Schema):
 
     @staticmethod
     def resolve_url(rendition: Rendition) -> str:
-        return media.address(rendition.file, rendition.video)
+        return address(rendition.file, rendition.video.owner_id)
 
 
 class VideoOut(Schema):
@@ -39,7 +40,7 @@ class VideoOut(Schema):
 
     @staticmethod
     def resolve_poster_url(video: Video) -> str | None:
-        return media.address(video.poster, video) if video.poster else None
+        return address(video.poster, video.owner_id) if video.poster else None
 
 
 @router.post(

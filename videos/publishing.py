@@ -5,10 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from django.core.files import File
-from django.core.files.storage import default_storage
-
-from jobs.interrupt import shielded
+from files.storing import storing
 from videos.models import Rendition, Video
 from videos.probing import NotPlayable
 from videos.transcoding import Encoded
@@ -31,28 +28,13 @@ def original_of(video: Video) -> Path:
 
 @contextmanager
 def stored(encoded: Encoded, video: Video, attempt: object) -> Iterator[Stored]:
-    """Move the encoded files into the storage, under names of this attempt alone; out again if the block fails.
-
-    So an attempt that lost its lease takes its own files away, and never those of the attempt that won.
-    """
-    names: list[str] = []
-
-    def store(path: Path) -> str:
-        with Moving(path) as file, shielded():  # lest an interruption come between a file and its name
-            names.append(default_storage.save(f"{video.folder}/{attempt}/{path.name}", file))
-        return names[-1]
-
-    try:
+    """Move the encoded files into the storage; out again if the block fails."""
+    with storing(f"{video.folder}/{attempt}") as store:
         renditions = [
             Rendition(video=video, name=one.name, width=one.width, height=one.height, file=store(one.path))
             for one in encoded.renditions
         ]
         yield Stored(encoded.duration, store(encoded.poster), renditions)
-    except BaseException:
-        with shielded():
-            for name in names:
-                default_storage.delete(name)
-        raise
 
 
 def publish(video: Video, files: Stored) -> None:
@@ -61,14 +43,3 @@ def publish(video: Video, files: Stored) -> None:
     video.duration = files.duration
     video.poster = files.poster
     video.save(update_fields=["duration", "poster"])
-
-
-class Moving(File):
-    """A file that may be moved rather than copied, which a storage on the same disk does."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path.open("rb"))
-        self.path = path
-
-    def temporary_file_path(self) -> str:
-        return str(self.path)

@@ -28,7 +28,7 @@ def client(site: Stack) -> Iterator[Client]:
 def wish(client: Client) -> dict[str, Any]:
     """What to order, to be changed."""
     product = next(one for one in client.get("/api/products").json() if one["name"] == "Night lamp")
-    return {"product": product["id"], "quantity": 2, "payment_method": "pm_card_visa"}
+    return {"product": product["id"], "quantity": 2, "country": "SE", "payment_method": "pm_card_visa"}
 
 
 def test_an_order_is_accepted_charged_and_can_be_followed(client, site, wish):
@@ -41,6 +41,7 @@ def test_an_order_is_accepted_charged_and_can_be_followed(client, site, wish):
     assert (order["payment"], order["amount"], order["currency"], order["product"]) == (
         "paid", 9800, "eur", "Night lamp",
     )  # fmt: skip
+    assert order["country"] == "SE"
     assert order["paid_at"] and not order["refunded_at"]
     assert client.get("/api/orders").json() == [order]
     assert Gateway(site.env["GATEWAY_PORT"]).charged(order["id"]) == 1
@@ -71,6 +72,7 @@ def test_the_same_idempotency_key_orders_once(client, wish):
         ({"quantity": 100}, "quantity"),
         ({"quantity": 1.5}, "quantity"),
         ({"product": 0}, "There is no such product."),
+        ({"country": "ZZ"}, "country"),
         ({"payment_method": "4242 4242 4242 4242"}, "payment_method"),
         ({"payment_method": None}, "payment_method"),
     ],

@@ -147,4 +147,4 @@ def test_what_is_wrong_is_said(shop: Page, site: Stack) -> None:
     offer = shop.get_by_role("article", name="Ear plugs")
     offer.get_by_label("Quantity").evaluate("input => { input.removeAttribute('max'); input.value = 1000 }")
     offer.get_by_role("button", name="Buy").click()
-    expect(shop.get_by_text("Choose a product, how many of it (up to 99), and a card.")).to_be_visible()
+    expect(shop.get_by_text("Choose a product, how many of it (up to 99), a country and a card.")).to_be_visible()

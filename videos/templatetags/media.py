@@ -1,7 +1,7 @@
 from django import template
 from django.db.models.fields.files import FieldFile
 
-from videos import media
+from files import serving
 from videos.models import Video
 
 register = template.Library()
@@ -10,7 +10,7 @@ register = template.Library()
 @register.simple_tag
 def media_url(file: FieldFile, video: Video) -> str:
     """Where the owner of `video`, who is looking at the page, finds this file of it."""
-    return media.address(file, video)
+    return serving.address(file, video.owner_id)
 
 
 @register.filter

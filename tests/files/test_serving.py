@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
+from files import serving
 from tests.client import Client, Visitor, new_email
 from tests.stack import Stack
-from videos import media
 from videos.models import Rendition, Video
 
 CONTENT = bytes(range(256)) * 100
@@ -42,7 +42,7 @@ def rendition(site: Stack, owner: Client) -> Rendition:
 
 @pytest.fixture
 def address(rendition: Rendition) -> str:
-    return media.address(rendition.file, rendition.video)
+    return serving.address(rendition.file, rendition.video.owner_id)
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def at(monkeypatch: pytest.MonkeyPatch, rendition: Rendition):
     """The address of the file as a page shows it at another time."""
 
     def address_at(moment: float) -> str:
-        monkeypatch.setattr(media, "time", SimpleNamespace(time=lambda: moment))
-        return media.address(rendition.file, rendition.video)
+        monkeypatch.setattr(serving, "time", SimpleNamespace(time=lambda: moment))
+        return serving.address(rendition.file, rendition.video.owner_id)
 
     return address_at
 
@@ -69,8 +69,8 @@ def test_all_pages_of_an_hour_show_the_same_address_so_that_the_browser_fetches_
 
 def test_an_address_lasts_longer_than_anybody_watches_and_then_no_more(site, at):
     now = time.time()
-    assert site.http.get(at(now - media.LIFETIME + 60)).status_code == 200
-    assert site.http.get(at(now - media.LIFETIME - HOUR - 60)).status_code == 404
+    assert site.http.get(at(now - serving.LIFETIME + 60)).status_code == 200
+    assert site.http.get(at(now - serving.LIFETIME - HOUR - 60)).status_code == 404
 
 
 # --- for whom ---
@@ -95,7 +95,7 @@ def test_in_the_hands_of_another_user_an_address_is_none(site, address):
 def test_an_address_that_was_changed_is_none(site, owner, address, rendition):
     _, _, ticket, name = address.split("/")
     payload, signature = ticket.split(":")
-    other = media.signer.sign_object([owner.user.pk + 1, str(rendition.file.name), 2**40]).split(":")[0]
+    other = serving.signer.sign_object([owner.user.pk + 1, str(rendition.file.name), 2**40]).split(":")[0]
     for forged in (f"{other}:{signature}", f"{payload}:{signature[:-1]}", f"{payload}:", payload, "", "x" * 5000):
         assert site.http.get(f"/media/{forged}/{name}").status_code == 404
 
@@ -124,7 +124,7 @@ def test_there_is_no_way_around_the_ticket(site, path):
 def test_the_file_of_a_deleted_video_is_not_there(site, owner, rendition):
     with site.inside():
         gone = Rendition(video=rendition.video, file=f"{rendition.video.folder}/attempt/480p.mp4")
-    assert site.http.get(media.address(gone.file, gone.video)).status_code == 404
+    assert site.http.get(serving.address(gone.file, gone.video.owner_id)).status_code == 404
 
 
 # --- what is answered ---

@@ -1,9 +1,10 @@
-"""Media files: addresses that only their owner can use, for a while, and the ASGI app that answers them.
+"""Media files: addresses that only one user can use, for a while, and the ASGI app that answers them.
 
 Beside Django rather than in it, because Django under ASGI cannot stream a file without a thread for each viewer.
 """
 
 import time
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,17 @@ from django.core.files.storage import default_storage
 from django.db.models.fields.files import FieldFile
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
-from videos.models import Video
-
 LIFETIME = 12 * 3600  # seconds: longer than anybody watches
 SAME_FOR = 3600  # seconds that a file keeps its address, so that the browser need not fetch it anew for each page
+PLAYED = ("video", "image")  # what pages show; all else is for the disk, and never opened on our site
 signer = signing.Signer(salt="media")
 
 
-def address(file: FieldFile, video: Video) -> str:
-    """Where the owner of `video` finds this file of it, for at least `LIFETIME`."""
+def address(file: FieldFile, viewer_id: int) -> str:
+    """Where that user, and no other, finds this file for at least `LIFETIME`."""
     name = str(file.name)
     expires = (int(time.time()) // SAME_FOR + 1) * SAME_FOR + LIFETIME
-    ticket = signer.sign_object([video.owner_id, name, expires])
+    ticket = signer.sign_object([viewer_id, name, expires])
     return f"{settings.MEDIA_URL}{ticket}/{Path(name).name}"
 
 
@@ -41,10 +41,15 @@ async def _answer(scope: dict[str, Any]) -> Response:
     if scope["method"] not in ("GET", "HEAD"):
         return PlainTextResponse("Method not allowed", status_code=405, headers={"Allow": "GET, HEAD"})
     path = await _file_for(scope)
-    return FileResponse(path, headers=HEADERS) if path else PlainTextResponse("Not found", status_code=404)
+    return _served(path) if path else PlainTextResponse("Not found", status_code=404)
 
 
 HEADERS = {"Cache-Control": f"private, max-age={LIFETIME}", "X-Content-Type-Options": "nosniff"}
+
+
+def _served(path: Path) -> Response:
+    kind = (guess_type(path.name)[0] or "").partition("/")[0]
+    return FileResponse(path, headers=HEADERS, filename=None if kind in PLAYED else path.name)
 
 
 async def _file_for(scope: dict[str, Any]) -> Path | None:

@@ -1,0 +1,98 @@
+"""Reports over HTTP."""
+
+from datetime import date, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from ninja import Field, Query, Router, Schema
+from ninja.errors import HttpError
+
+from files.serving import address
+from jobs import idempotency
+from jobs.api import RETRY_AFTER, ApiRequest, JobOut, accepted, problems
+from jobs.models import State
+from reports import requesting
+from reports.models import EXPIRED, Detail, Format, Kind, Report
+from reports.period import Period
+
+ON_A_PAGE = 50
+
+router = Router(tags=["reports"])
+
+
+class ReportIn(Schema):
+    kind: Kind
+    first_day: date = Field(alias="from", description="The first day, in UTC.")
+    last_day: date = Field(alias="to", description="The last day, in UTC. It is included.")
+    format: Format
+    detail: Detail = Field(Detail.TOTALS, description="`rows` is every order, for sales as CSV. Else the totals.")
+
+
+class ReportOut(Schema):
+    """A report. Its file is at `url` once its status is `succeeded`, for as long as it has not `expired`."""
+
+    id: UUID
+    status: State | Literal["expired"] = Field(description="The state of its job, or `expired`: ask for it again.")
+    url: str | None = Field(description="Where you, and nobody else, can fetch the file for the next twelve hours.")
+    kind: Kind
+    first_day: date = Field(serialization_alias="from")
+    last_day: date = Field(serialization_alias="to")
+    format: Format
+    detail: Detail
+    everybody: bool = Field(description="Of the whole site, as staff get it. Else of what is your own.")
+    size: int | None = Field(description="Of the file, in bytes.")
+    created_at: datetime
+    expires_at: datetime | None = Field(description="When the file is removed.")
+    job: JobOut
+
+    @staticmethod
+    def resolve_url(report: Report, context: Any) -> str | None:
+        there = report.status == State.SUCCEEDED
+        return address(report.file, context["request"].auth.pk) if there else None
+
+
+class ReportPage(Schema):
+    items: list[ReportOut]
+    count: int = Field(description="Of all pages.")
+    page: int
+    pages: int
+
+
+@router.post(
+    "",
+    response={202: JobOut, **problems(400, 403, 409, 422)},
+    summary="Ask for a report",
+    openapi_extra=idempotency.DOCUMENTED,
+)
+@idempotency.idempotent
+def ask_for_report(request: ApiRequest, asked: ReportIn) -> HttpResponse:
+    """Answers at once, with the job that makes it. Its link `report` leads to the report.
+
+    Staff get the figures of the whole site, anybody else those of what is their own. Of one person, five may be in the
+    making at once: one more is answered with 409. Send an `Idempotency-Key` to be able to send the request again.
+    """
+    period = Period(asked.first_day, asked.last_day)
+    try:
+        report = requesting.ask(request.auth, asked.kind, period, asked.format, asked.detail)
+    except requesting.Refused as refusal:
+        raise HttpError(409 if isinstance(refusal, requesting.TooMany) else 422, str(refusal)) from refusal
+    return accepted(report.job)
+
+
+@router.get("", response={200: ReportPage, **problems(422)}, by_alias=True, summary="Your reports")
+def list_reports(request: ApiRequest, page: int = Query(1, ge=1, le=1_000_000)) -> Any:
+    """Newest first, fifty on a page. Staff also see those that the clock has made."""
+    reports = Report.objects.of(request.auth)
+    count, first = reports.count(), (page - 1) * ON_A_PAGE
+    items = reports[first : first + ON_A_PAGE]
+    return {"items": list(items), "count": count, "page": page, "pages": max(1, -(-count // ON_A_PAGE))}
+
+
+@router.get("/{uuid:report_id}", response={200: ReportOut, **problems(404)}, by_alias=True, summary="One report")
+def get_report(request: ApiRequest, report_id: UUID, response: HttpResponse) -> Report:
+    report = get_object_or_404(Report.objects.of(request.auth), pk=report_id)
+    if report.status != EXPIRED and not report.job.finished:
+        response["Retry-After"] = str(RETRY_AFTER)
+    return report

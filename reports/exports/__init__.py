@@ -1,0 +1,1 @@
+"""Writing figures into files. Each knows nothing of what they are about."""
