@@ -6,18 +6,16 @@ from uuid import UUID
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
-from ninja import Field, Query, Router, Schema
+from ninja import Field, Router, Schema
 from ninja.errors import HttpError
 
 from files.serving import address
-from jobs import idempotency
-from jobs.api import RETRY_AFTER, ApiRequest, JobOut, accepted, problems
+from jobs import idempotency, paging
+from jobs.api import ApiRequest, JobOut, accepted, problems, retry_after
 from jobs.models import State
 from reports import requesting
 from reports.models import EXPIRED, Detail, Format, Kind, Report
 from reports.period import Period
-
-ON_A_PAGE = 50
 
 router = Router(tags=["reports"])
 
@@ -53,13 +51,6 @@ class ReportOut(Schema):
         return address(report.file, context["request"].auth.pk) if there else None
 
 
-class ReportPage(Schema):
-    items: list[ReportOut]
-    count: int = Field(description="Of all pages.")
-    page: int
-    pages: int
-
-
 @router.post(
     "",
     response={202: JobOut, **problems(400, 403, 409, 422)},
@@ -81,18 +72,23 @@ def ask_for_report(request: ApiRequest, asked: ReportIn) -> HttpResponse:
     return accepted(report.job)
 
 
-@router.get("", response={200: ReportPage, **problems(422)}, by_alias=True, summary="Your reports")
-def list_reports(request: ApiRequest, page: int = Query(1, ge=1, le=1_000_000)) -> Any:
-    """Newest first, fifty on a page. Staff also see those that the clock has made."""
-    reports = Report.objects.of(request.auth)
-    count, first = reports.count(), (page - 1) * ON_A_PAGE
-    items = reports[first : first + ON_A_PAGE]
-    return {"items": list(items), "count": count, "page": page, "pages": max(1, -(-count // ON_A_PAGE))}
+@router.get(
+    "",
+    response={200: list[ReportOut], **problems(422)},
+    by_alias=True,
+    summary="Your reports",
+    openapi_extra=paging.DOCUMENTED,
+)
+def list_reports(
+    request: ApiRequest, response: HttpResponse, limit: int = paging.LIMIT, after: str = paging.AFTER
+) -> list[Report]:
+    """Newest first, a page at a time. Staff also see those that the clock has made."""
+    return paging.listed(request, response, Report.objects.of(request.auth), after, limit)
 
 
 @router.get("/{uuid:report_id}", response={200: ReportOut, **problems(404)}, by_alias=True, summary="One report")
 def get_report(request: ApiRequest, report_id: UUID, response: HttpResponse) -> Report:
     report = get_object_or_404(Report.objects.of(request.auth), pk=report_id)
     if report.status != EXPIRED and not report.job.finished:
-        response["Retry-After"] = str(RETRY_AFTER)
+        response["Retry-After"] = str(retry_after(report.job))
     return report
