@@ -16,6 +16,7 @@ STRIPE_API_KEY          of the account that takes the payments (default: our san
 STRIPE_WEBHOOK_SECRET   with which the gateway signs what it announces to /webhooks/payments
 WEBHOOK_KEY    from which the secrets of webhooks are made (default: SECRET_KEY; keep it when that changes)
 WEBHOOKS_TO_LOOPBACK    "1" in development: webhooks may go to this machine, by plain HTTP
+FFMPEG_CONFINEMENT      "required": no video is opened where ffmpeg cannot be kept from network and files; or "off"
 EXTRA_APPS     comma-separated: further Django apps, as the tests and benchmarks bring
 """
 
@@ -198,6 +199,7 @@ API_MAX_WAITING = int(os.environ.get("API_MAX_WAITING", "2000"))  # requests tha
 
 FFMPEG = parts.ffmpeg()
 FFPROBE = parts.ffprobe()
+FFMPEG_CONFINEMENT = os.environ.get("FFMPEG_CONFINEMENT", "where possible")
 MAX_UPLOAD_BYTES = int(os.environ.get("MAX_UPLOAD_BYTES", str(4 * 1024**3)))
 
 # --- Payments ---------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """How ffmpeg and ffprobe are run. What they open came from a stranger, and may be made to take them over."""
 
-import ctypes
-import functools
+import json
+import logging
 import os
 import re
 import selectors
@@ -11,16 +11,33 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from django.conf import settings
 
+from videos import confined
+from videos.confined import NOT_STARTED
+
+logger = logging.getLogger(__name__)
+
 MAX_PIXELS = 8192 * 4320  # 8K: a few hundred bytes can promise a picture that fills all the memory there is
 
 SILENCE = 0.5  # seconds that on_progress may wait to be called
+TIMEOUT = 2 * 3600  # seconds
 PROBE_TIMEOUT = 120  # seconds: enough to read a few gigabytes from a slow disk
 KEPT_OF_ERRORS = 4000  # bytes
-NOT_STARTED = 127  # the status by which a shell says it
+
+# What no video needs. The kernel holds the program to it, and may kill it for it.
+MEMORY = 6 * 1024**3  # bytes: 8K in 10 bits takes most of it
+FILE_SIZE = 64 * 1024**3  # bytes, of each file written
+OPEN_FILES = 256
+
+LAUNCHER = confined.__file__
+ENVIRONMENT = {  # nothing of ours, which holds passwords
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    **{name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
+}
 
 OnProgress = Callable[[float], None]  # seconds of the output that are written
 
@@ -37,13 +54,6 @@ class Failed(Exception):
     def is_ours(self) -> bool:
         """It was killed, or could not be started: which says nothing about the file."""
         return self.status < 0 or self.status == NOT_STARTED
-
-
-class NotStarted(Failed):
-    """The program is missing, or the machine is out of processes or memory."""
-
-    def __init__(self) -> None:
-        super().__init__(NOT_STARTED)
 
 
 class TimedOut(Failed):
@@ -74,14 +84,14 @@ def run(
     reads: Sequence[Path],
     folder: Path | None = None,
     on_progress: OnProgress = lambda seconds: None,
-    timeout: float | None = None,
+    timeout: float = TIMEOUT,
 ) -> None:
     """Run ffmpeg to its end. It may read the files in `reads`, and write into `folder`, which it may also read.
 
     `on_progress` is called at least every half second. What it raises ends ffmpeg at once and comes out of here: that
     is how a cancelled job stops. `timeout` is in seconds. Raises Failed.
     """
-    with _started(command(arguments)) as process:
+    with _started(command(arguments), reads, folder, timeout) as process:
         done = 0.0
         for piece in _output(process, timeout):
             done = max([done, *_reported_seconds(piece)])
@@ -96,49 +106,81 @@ def command(arguments: Sequence[str]) -> list[str]:
 
 def ask_ffprobe(question: Sequence[str], path: Path) -> str:
     """What ffprobe answers about a file. Raises Failed."""
-    with _started([settings.FFPROBE, "-v", "error", *question, *untrusted(path)]) as process:
+    asked = [settings.FFPROBE, "-v", "error", *question, *untrusted(path)]
+    with _started(asked, [path], None, PROBE_TIMEOUT) as process:
         return b"".join(_output(process, PROBE_TIMEOUT)).decode(errors="replace")
 
 
+def is_confined() -> bool:
+    """Whether what strangers send is kept from this machine's network, files and processes."""
+    return _can_be_confined(settings.FFMPEG) and _can_be_confined(settings.FFPROBE)
+
+
 @contextmanager
-def _started(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+def _started(
+    command: list[str], reads: Sequence[Path], folder: Path | None, timeout: float
+) -> Iterator[subprocess.Popen[bytes]]:
     """A child process that is over when the block is: by itself, or killed if the block raises."""
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # so that Ctrl-C in a terminal reaches the worker only, which then decides
-            preexec_fn=functools.partial(_die_with, os.getpid()) if sys.platform == "linux" else None,
-        )
-    except OSError as error:
-        raise NotStarted from error
+    process = _start(command, reads, folder, timeout, confined=_can_be_confined(command[0]))
     with process:  # closes the pipes and reaps
         try:
             yield process
         except BaseException:
             if process.returncode is None:  # else it is reaped, and its number may be another's
                 os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()  # waits until nobody has its pipes: confined, ffmpeg is the child of our child
             raise
 
 
-def _die_with(worker: int) -> None:
-    """Run in the child, before it becomes ffmpeg: have the kernel kill it when the worker dies, however it dies.
-
-    The kernel watches the thread that forked. Ours waits for ffmpeg, so it cannot end too soon.
-    """
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != worker:  # it died before the kernel was told
-        os._exit(1)
+def _can_be_confined(program: str) -> bool:
+    return settings.FFMPEG_CONFINEMENT != "off" and _starts_confined(program)
 
 
-if sys.platform == "linux":
-    PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
-    prctl = ctypes.CDLL(None).prctl  # looked up here, since a fork of a process with threads can do little safely
+@cache
+def _starts_confined(program: str) -> bool:
+    with _start([program, "-version"], [], None, timeout=10, confined=True) as trial:
+        _, said = trial.communicate()
+    if trial.returncode and settings.FFMPEG_CONFINEMENT == "required":
+        raise Failed(NOT_STARTED, said.decode(errors="replace"))
+    if trial.returncode:
+        logger.warning("%s runs with limits, but not confined. See docs/operating.md. %s", program, said.decode())
+    return not trial.returncode
 
 
-def _output(process: subprocess.Popen[bytes], timeout: float | None) -> Iterator[bytes]:
+def _start(
+    command: list[str], reads: Sequence[Path], folder: Path | None, timeout: float, *, confined: bool
+) -> subprocess.Popen[bytes]:
+    terms = {
+        "worker": os.getpid(),
+        "limits": _limits(timeout),
+        "confined": confined,
+        "reads": [os.path.abspath(path) for path in reads],
+        "folder": os.path.abspath(folder) if folder else None,
+    }
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", LAUNCHER, json.dumps(terms), *command],
+            env=ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # so that Ctrl-C in a terminal reaches the worker only, which then decides
+        )
+    except OSError as error:
+        raise Failed(NOT_STARTED) from error
+
+
+def _limits(timeout: float) -> dict[str, int]:
+    return {
+        "RLIMIT_CORE": 0,
+        "RLIMIT_CPU": round(timeout * (os.cpu_count() or 1)) + 1,  # also when the worker is not there to look
+        "RLIMIT_DATA": MEMORY,
+        "RLIMIT_FSIZE": FILE_SIZE,
+        "RLIMIT_NOFILE": OPEN_FILES,
+    }
+
+
+def _output(process: subprocess.Popen[bytes], timeout: float) -> Iterator[bytes]:
     """Yield what the program writes, and nothing every SILENCE seconds when it does not. Raises Failed when it has.
 
     The last of its complaints is kept: to let that pipe fill up would stop it, and to keep all of them would let a bad
@@ -146,7 +188,7 @@ def _output(process: subprocess.Popen[bytes], timeout: float | None) -> Iterator
     """
     assert process.stdout and process.stderr
     errors = bytearray()
-    deadline = time.monotonic() + timeout if timeout else float("inf")
+    deadline = time.monotonic() + timeout
     with selectors.DefaultSelector() as pipes:
         pipes.register(process.stdout, selectors.EVENT_READ)
         pipes.register(process.stderr, selectors.EVENT_READ)
