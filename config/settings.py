@@ -64,6 +64,7 @@ INSTALLED_APPS = [
     "orders",
     "reports",
     "notifications",
+    "summaries",
     *filter(None, os.environ.get("EXTRA_APPS", "").split(",")),
 ]
 
@@ -264,6 +265,7 @@ EMAIL = dj_email_url.parse(os.environ.get("EMAIL_URL") or f"file:///{DATA_DIR / 
 vars().update({**EMAIL, "EMAIL_TIMEOUT": EMAIL["EMAIL_TIMEOUT"] or 600})
 if EMAIL["EMAIL_BACKEND"] == "django.core.mail.backends.smtp.EmailBackend":
     EMAIL_BACKEND = "mail.smtp.EmailBackend"  # which keeps its connection
+SUMMARIES_PER_SECOND = float(os.environ.get("SUMMARIES_PER_SECOND", "20"))
 
 # --- The browser's rules ----------------------------------------------------------------------------------------
 

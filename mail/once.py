@@ -7,6 +7,7 @@ row is not written. Nobody can exclude it, as the server and the database do not
 sends the mail again under the same Message-ID, by which mail servers and readers know the second for the first.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -21,14 +22,21 @@ from mail.models import Sent
 TIME_LIMIT = timedelta(minutes=25)
 
 
-def send_once(job: Job, template: str, to: str, context: dict[str, Any], attachment: str = "") -> None:
+def send_once(
+    job: Job,
+    template: str,
+    to: str,
+    context: dict[str, Any],
+    attachment: str = "",
+    headers: Mapping[str, str] = sending.NONE,
+) -> None:
     """Send this mail unless an earlier attempt of the job has. For task bodies.
 
     Raises sending.Refused if the mail can never be delivered, and other errors if it may be later.
     """
     if Sent.objects.filter(job=job).exists():
         return
-    message = sending.compose(template, to, context, message_id=str(job.pk))
+    message = sending.compose(template, to, context, message_id=str(job.pk), headers=headers)
     if attachment:
         sending.attach(message, attachment)
     with shielded():  # a worker that is told to stop hears the server out

@@ -1,6 +1,6 @@
 """One mail: composed from its templates, and given to the mail server. Knows nothing of jobs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 from smtplib import SMTPDataError, SMTPRecipientsRefused
@@ -13,20 +13,23 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from django.template.loader import render_to_string
 
 HEADERS = {"Auto-Submitted": "auto-generated"}  # keeps holiday notices from answering
+NONE: Mapping[str, str] = {}
 
 
 class Refused(Exception):
     """The mail server will never take this mail. The message says so to the person whose mail it is."""
 
 
-def compose(template: str, to: str, context: dict[str, Any], message_id: str) -> EmailMultiAlternatives:
+def compose(
+    template: str, to: str, context: dict[str, Any], message_id: str, headers: Mapping[str, str] = NONE
+) -> EmailMultiAlternatives:
     """The mail that `<template>.subject.txt`, `<template>.txt` and `<template>.html` describe."""
     context = {"site_url": settings.SITE_URL, **context}
     subject = " ".join(render_to_string(f"{template}.subject.txt", context, using="text").split())
     text = render_to_string(f"{template}.txt", context, using="text")
     html = render_to_string(f"{template}.html", {**context, "subject": subject})
-    headers = {**HEADERS, "Message-ID": f"<{message_id}@{urlsplit(settings.SITE_URL).hostname}>"}
-    message = EmailMultiAlternatives(subject, text, to=[to], headers=headers)
+    ours = {**HEADERS, "Message-ID": f"<{message_id}@{urlsplit(settings.SITE_URL).hostname}>"}
+    message = EmailMultiAlternatives(subject, text, to=[to], headers={**ours, **headers})
     message.attach_alternative(html, "text/html")
     return message
 

@@ -18,4 +18,5 @@ urlpatterns = [
     path("webhooks/<uuid:endpoint_id>/delete", views.delete, name="delete"),
     path("webhooks/<uuid:endpoint_id>/<uuid:delivery_id>/replay", views.replay, name="replay"),
     path("settings", views.settings, name="settings"),
+    path("unsubscribe/<str:token>", views.unsubscribe, name="unsubscribe"),
 ]

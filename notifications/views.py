@@ -12,9 +12,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from notifications import bell as ours
+from notifications import unsubscribing
 from notifications import webhooks as hooks
 from notifications.forms import ChoicesForm, EndpointForm, RangeForm
 from notifications.models import Channel, Delivery, Endpoint
@@ -200,3 +202,19 @@ def _endpoint(request: HttpRequest, endpoint: Endpoint, **shown: Any) -> HttpRes
         **shown,
     }
     return render(request, "notifications/endpoint.html", page)
+
+
+# --- unsubscribing ---
+
+
+@csrf_exempt  # the link is all that a mail reader has
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
+    found = unsubscribing.read(token)
+    if found is None:
+        return render(request, "notifications/unsubscribe_unknown.html", status=404)
+    user, event = found
+    if request.method == "POST":
+        unsubscribing.unsubscribe(user, event)
+    return render(request, "notifications/unsubscribe.html", {"event": event, "done": request.method == "POST"})
