@@ -1,6 +1,8 @@
 from datetime import timedelta
 
 from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.utils import timezone
 
 from accounts import passwords
 from jobs.models import Job
@@ -16,3 +18,10 @@ def send_reset_link(job: Job, email: str) -> None:
     if user := passwords.resettable(email):
         link, hours = passwords.reset_link(user), settings.PASSWORD_RESET_TIMEOUT // 3600
         send_once(job, "accounts/messages/reset_password", user.email, {"link": link, "hours": hours})
+
+
+@task()
+def forget_sessions(job: Job) -> dict[str, int]:
+    """Those that have expired: nobody is logged in by them any more."""
+    forgotten, _ = Session.objects.filter(expire_date__lt=timezone.now()).delete()
+    return {"forgotten": forgotten}

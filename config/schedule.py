@@ -13,6 +13,7 @@ SCHEDULE = {
     "report sales": Scheduled("reports.report_sales_of_the_night", crontab(hour="2", minute="0")),
     "remove expired reports": Scheduled("reports.remove_expired", crontab(minute="37")),
     "reconcile payments": Scheduled("orders.reconcile_payments", crontab(hour="3", minute="5")),
+    "forget expired sessions": Scheduled("accounts.forget_sessions", crontab(minute="27")),
     "mail daily summaries": Scheduled("summaries.mail_summaries", crontab(hour="6", minute="0")),
     "tell what was missed": Scheduled("notifications.tell_missed", crontab()),
     "forget webhook deliveries": Scheduled("notifications.forget_deliveries", crontab(hour="4", minute="35")),
