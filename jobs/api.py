@@ -19,6 +19,7 @@ from jobs.registry import registry
 RETRY_AFTER, LONGEST_RETRY_AFTER = 1, 30  # seconds after which a client may ask again
 LONGEST_WAIT = 60  # seconds that a request may wait for news
 
+EVENT = {"type": "object", "properties": {name: {"type": "string"} for name in ("id", "event", "data")}}
 EXAMPLE_EVENT = 'id: 4\nevent: job\ndata: {"id": "…", "state": "running", "progress": 0.4, …}\n\n'
 
 router = Router(tags=["jobs"])
@@ -158,7 +159,7 @@ def list_jobs(
             {
                 "in": "header",
                 "name": "If-None-Match",
-                "description": "The ETag of the answer that you have. Is it still the newest, the answer is 304.",
+                "description": "The ETag of the answer that you have. While it is the newest, the answer is 304.",
                 "schema": {"type": "string", "pattern": '^((W/)?"\\d+"|\\*)$'},
                 "example": 'W/"3"',
             }
@@ -173,7 +174,7 @@ def get_job(
     """Answers at once, or with `wait` as soon as there is something new: with `If-None-Match` when the job's version is
     another one, without it when the job has finished. When the time is up the answer is 304, or the job as it stands.
 
-    Does not the `Retry-After` of an unfinished job suit you better, wait instead: it costs nobody anything.
+    Without `wait`, ask again after the `Retry-After` of an unfinished job, which grows with its age.
     """
     job = get_object_or_404(Job, pk=job_id, owner=request.auth)
     return shown(job, request.headers.get("If-None-Match", ""))
@@ -196,7 +197,7 @@ def get_job(
         "responses": {
             200: {
                 "description": "Events named `job`, with the version as their id and the job as their data.",
-                "content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE_EVENT}},
+                "content": {"text/event-stream": {"schema": EVENT, "example": EXAMPLE_EVENT}},
             },
             204: {"description": "The job has finished, and you know: nothing more will come."},
         },
