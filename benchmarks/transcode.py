@@ -25,6 +25,7 @@ from benchmarks.site import running
 if TYPE_CHECKING:
     from tests.client import Client
     from tests.stack import Stack
+    from videos.planning import Plan, Rung
 
 SECONDS = 20
 ROUNDS = 5
@@ -107,25 +108,39 @@ def cpu_of(site: "Stack") -> float:
 
 
 def bare(source: Path, folder: Path) -> Cost:
-    """The same command, typed by hand."""
-    from videos.ffmpeg import command
-    from videos.probing import probe
-    from videos.transcoding import arguments, ladder
+    """The sizes, each with its sound, and the poster, by one command typed by hand."""
+    from videos.planning import plan
 
-    media = probe(source)
-    typed = command(arguments(source, media, ladder(media.width, media.height), folder))
-    return measured(lambda: run(typed))
+    planned = plan(source)
+    return measured(lambda: run(typed(planned, planned.rungs, folder)))
 
 
 def separate(source: Path, folder: Path) -> Cost:
     """One run of ffmpeg for each size, which decodes the source each time."""
-    from videos.ffmpeg import command
-    from videos.probing import probe
-    from videos.transcoding import arguments, ladder
+    from videos.planning import plan
 
-    media = probe(source)
-    each = [command(arguments(source, media, [rung], folder)) for rung in ladder(media.width, media.height)]
-    return measured(lambda: [run(typed) for typed in each])
+    planned = plan(source)
+    return measured(lambda: [run(typed(planned, [rung], folder)) for rung in planned.rungs])
+
+
+def typed(planned: "Plan", rungs: "list[Rung]", folder: Path) -> list[str]:
+    from videos import ffmpeg, filters
+
+    stills = {"poster": filters.poster(rungs[-1].width, rungs[-1].height)}
+    encoder = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "23", "-c:a", "aac", "-b:a", "128k", "-ac", "2"]
+    keyframes = ["-x264-params", f"keyint={planned.keyframe_every}:scenecut=0:open-gop=0"]
+    return ffmpeg.command(
+        [
+            *ffmpeg.untrusted(planned.source),
+            *("-filter_complex", filters.graph(planned.media, rungs, timing="null", stills=stills)),
+            *(
+                argument
+                for rung in rungs
+                for argument in ["-map", f"[{rung.name}]", "-map", "0:a", *encoder, *keyframes, folder / rung.file_name]
+            ),
+            *("-map", "[poster]", "-frames:v", "1", "-update", "1", folder / "poster.jpg"),
+        ]
+    )
 
 
 def run(typed: list[str]) -> None:

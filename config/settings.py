@@ -202,6 +202,7 @@ FFMPEG = parts.ffmpeg()
 FFPROBE = parts.ffprobe()
 FFMPEG_CONFINEMENT = os.environ.get("FFMPEG_CONFINEMENT", "where possible")
 MAX_UPLOAD_BYTES = int(os.environ.get("MAX_UPLOAD_BYTES", str(4 * 1024**3)))
+CHUNK_SECONDS = float(os.environ.get("CHUNK_SECONDS", "30"))  # of a video: what one job encodes, and a crash repeats
 
 # --- Payments ---------------------------------------------------------------------------------------------------
 

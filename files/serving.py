@@ -1,8 +1,12 @@
 """Media files: addresses that only one user can use, for a while, and the ASGI app that answers them.
 
+An address holds a ticket for the folder in which its file lies, so what a playlist names there has an address too. A
+folder therefore holds what was made for one user, at one time.
+
 Beside Django rather than in it, because Django under ASGI cannot stream a file without a thread for each viewer.
 """
 
+import re
 import time
 from mimetypes import guess_type
 from pathlib import Path
@@ -18,15 +22,17 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 LIFETIME = 12 * 3600  # seconds: longer than anybody watches
 SAME_FOR = 3600  # seconds that a file keeps its address, so that the browser need not fetch it anew for each page
 PLAYED = ("video", "image")  # what pages show; all else is for the disk, and never opened on our site
+PLAYLISTS = ("application/vnd.apple.mpegurl", "text/vtt")  # what players read
+PLAIN_NAME = re.compile(r"(?!\.\.?$)[^/\\\0]+")  # leads to no other folder
 signer = signing.Signer(salt="media")
 
 
 def address(file: FieldFile, viewer_id: int) -> str:
-    """Where that user, and no other, finds this file for at least `LIFETIME`."""
-    name = str(file.name)
+    """Where that user, and no other, finds this file, and those in the same folder, for at least `LIFETIME`."""
+    folder, _, name = str(file.name).rpartition("/")
     expires = (int(time.time()) // SAME_FOR + 1) * SAME_FOR + LIFETIME
-    ticket = signer.sign_object([viewer_id, name, expires])
-    return f"{settings.MEDIA_URL}{ticket}/{Path(name).name}"
+    ticket = signer.sign_object([viewer_id, folder, expires])
+    return f"{settings.MEDIA_URL}{ticket}/{name}"
 
 
 async def media(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -48,19 +54,20 @@ HEADERS = {"Cache-Control": f"private, max-age={LIFETIME}", "X-Content-Type-Opti
 
 
 def _served(path: Path) -> Response:
-    kind = (guess_type(path.name)[0] or "").partition("/")[0]
-    return FileResponse(path, headers=HEADERS, filename=None if kind in PLAYED else path.name)
+    kind = guess_type(path.name)[0] or ""
+    played = kind in PLAYLISTS or kind.partition("/")[0] in PLAYED
+    return FileResponse(path, headers=HEADERS, filename=None if played else path.name)
 
 
 async def _file_for(scope: dict[str, Any]) -> Path | None:
-    ticket = scope["path"].removeprefix(settings.MEDIA_URL).partition("/")[0]
+    ticket, _, name = scope["path"].removeprefix(settings.MEDIA_URL).partition("/")
     try:
-        owner_id, name, expires = signer.unsign_object(ticket)
+        owner_id, folder, expires = signer.unsign_object(ticket)
     except signing.BadSignature:
         return None
-    if expires < time.time():
+    if expires < time.time() or not PLAIN_NAME.fullmatch(name):
         return None
     # The session's user is loaded when it is first looked at, which asks the database.
     viewer_id = await database_sync_to_async(lambda: scope["user"].pk)()
-    path = Path(default_storage.path(name))
+    path = Path(default_storage.path(f"{folder}/{name}"))
     return path if viewer_id in (None, owner_id) and path.is_file() else None

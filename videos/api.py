@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from django.db.models.fields.files import FieldFile
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from ninja import File, Form, Router, Schema
@@ -18,6 +19,8 @@ router = Router(tags=["videos"])
 
 
 class RenditionOut(Schema):
+    """One size of the video. The address is of its HLS playlist."""
+
     name: str
     width: int
     height: int
@@ -29,18 +32,41 @@ class RenditionOut(Schema):
 
 
 class VideoOut(Schema):
-    """A video. It is ready when its job has succeeded: then it has renditions and a poster."""
+    """A video. It is ready when its job has succeeded: then it has all that follows.
+
+    `playlist_url` is HLS with all renditions, `mp4_url` one file for players that know no HLS, `storyboard_url` WebVTT
+    that names the pictures of the seek bar. What these name, they name by relative addresses.
+    """
 
     id: UUID
     title: str
     duration: float | None
     job: JobOut | None
+    playlist_url: str | None
+    mp4_url: str | None
     poster_url: str | None
+    storyboard_url: str | None
     renditions: list[RenditionOut]
 
     @staticmethod
+    def resolve_playlist_url(video: Video) -> str | None:
+        return _address(video.playlist, video)
+
+    @staticmethod
+    def resolve_mp4_url(video: Video) -> str | None:
+        return _address(video.mp4, video)
+
+    @staticmethod
     def resolve_poster_url(video: Video) -> str | None:
-        return address(video.poster, video.owner_id) if video.poster else None
+        return _address(video.poster, video)
+
+    @staticmethod
+    def resolve_storyboard_url(video: Video) -> str | None:
+        return _address(video.storyboard, video)
+
+
+def _address(file: FieldFile, video: Video) -> str | None:
+    return address(file, video.owner_id) if file else None
 
 
 @router.post(

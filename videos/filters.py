@@ -1,11 +1,9 @@
 """ffmpeg's graph of filters: from the pictures as they are stored to those that every browser shows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from videos.probing import Media
-
-MAX_FRAME_RATE = 60
 
 
 class Size(Protocol):
@@ -19,26 +17,35 @@ class Size(Protocol):
     def height(self) -> int: ...
 
 
-def graph(media: Media, sizes: Sequence[Size]) -> str:
-    """The graph for these sizes, smallest first. Its outputs have their names, and "poster".
+def graph(media: Media, sizes: Sequence[Size], *, timing: str, stills: Mapping[str, str]) -> str:
+    """The graph for these sizes, smallest first, and for still pictures. Its outputs have their names.
+
+    timing: filters that choose frames and say when they are shown, before anything is made of them. stills: by name,
+    the filters that make them of a frame.
 
     scale widens pixels that are not square but leaves the mark that says so (hence setsar), and keeps the full range
-    of a phone's colours, which browsers show washed out (hence out_range). The poster is chosen from frames of the
-    first four seconds, or of whatever there is: seeking to a time would find nothing in a shorter video.
+    of a phone's colours, which browsers show washed out (hence out_range).
     """
-    at_most = f"fps={MAX_FRAME_RATE}," if media.frame_rate > MAX_FRAME_RATE else ""
-    decoded = "".join(f"[decoded {name}]" for name in [*(size.name for size in sizes), "poster"])
-    every_half_second = "select='isnan(prev_selected_t)+gte(t-prev_selected_t,0.5)'"
-    largest = sizes[-1]
+    names = [*(size.name for size in sizes), *stills]
+    decoded = "".join(f"[decoded {name}]" for name in names)
     return ";".join(
         [
-            f"[0:{media.video_stream}]{at_most}split={len(sizes) + 1}{decoded}",
+            f"[0:{media.video_stream}]{timing},split={len(names)}{decoded}",
             *(
                 f"[decoded {size.name}]scale={size.width}:{size.height}:out_range=tv,setsar=1,format=yuv420p"
                 f"[{size.name}]"
                 for size in sizes
             ),
-            f"[decoded poster]{every_half_second},scale={largest.width}:{largest.height}:out_range=pc,setsar=1,"
-            "format=yuvj420p,thumbnail=8[poster]",
+            *(f"[decoded {name}]{filters}[{name}]" for name, filters in stills.items()),
         ]
     )
+
+
+def poster(width: int, height: int) -> str:
+    """The best of the first four seconds, or of what there is: to seek to a time finds nothing in a shorter video."""
+    every_half_second = "select='isnan(prev_selected_t)+gte(t-prev_selected_t,0.5)'"
+    return f"{every_half_second},{jpeg(width, height)},thumbnail=8"
+
+
+def jpeg(width: int, height: int) -> str:
+    return f"scale={width}:{height}:out_range=pc,setsar=1,format=yuvj420p"

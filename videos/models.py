@@ -1,6 +1,7 @@
 """A video and what has been made of it. Its state is that of its job: it is kept nowhere else."""
 
 import uuid
+from collections.abc import Iterator
 from functools import partial
 from typing import Self
 
@@ -25,7 +26,11 @@ class Video(models.Model):
     original = models.FileField(max_length=200, blank=True, help_text="As uploaded. Empty: it could not be played.")
     job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, help_text="The job that transcodes it.")
     duration = models.FloatField(null=True, help_text="In seconds.")
+    # What is published lies in one folder, and these files name others in it.
+    playlist = models.FileField(max_length=200, blank=True, help_text="HLS, with all renditions.")
+    mp4 = models.FileField(max_length=200, blank=True, help_text="In one file, for players that know no HLS.")
     poster = models.FileField(max_length=200, blank=True)
+    storyboard = models.FileField(max_length=200, blank=True, help_text="WebVTT: the pictures of the seek bar.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = VideoQuerySet.as_manager()
@@ -55,15 +60,22 @@ class Video(models.Model):
         """Delete the video with its files. Its job is cancelled first, so that it publishes nothing any more."""
         if self.job:
             Job.objects.filter(pk=self.job.pk).cancel()
-        names = self.file_names()
+        folder = self.folder
         self.delete()
-        for name in names:
-            transaction.on_commit(partial(default_storage.delete, name))
+        transaction.on_commit(partial(delete_files, folder))
 
-    def file_names(self) -> list[str]:
-        """Of all its files, in the storage: asked of the database, since they may just have been published."""
-        own = Video.objects.filter(pk=self.pk).values_list("original", "poster").first() or ()
-        return [*filter(None, own), *Rendition.objects.filter(video=self.pk).values_list("file", flat=True)]
+
+def delete_files(folder: str) -> None:
+    for name in files_in(folder):
+        default_storage.delete(name)
+
+
+def files_in(folder: str) -> Iterator[str]:
+    """The names of all files below a folder of the storage."""
+    folders, files = default_storage.listdir(folder) if default_storage.exists(folder) else ([], [])
+    yield from (f"{folder}/{name}" for name in files)
+    for name in folders:
+        yield from files_in(f"{folder}/{name}")
 
 
 class Rendition(models.Model):
@@ -73,7 +85,7 @@ class Rendition(models.Model):
     name = models.CharField(max_length=10, help_text="As people call it: 720p.")
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
-    file = models.FileField(max_length=200)
+    file = models.FileField(max_length=200, help_text="Its HLS playlist.")
 
     class Meta:
         ordering = ["height", "width"]

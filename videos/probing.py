@@ -60,6 +60,7 @@ class Media:
     frame_rate: float  # frames per second, on average; 0 if there is no telling
     video_stream: int  # index of the stream to show, which cover art is not
     audio_stream: int | None  # index of the stream to play
+    container: str = ""  # as ffprobe names its kind, such as "matroska,webm"
 
     @property
     def has_audio(self) -> bool:
@@ -83,6 +84,7 @@ def probe(path: Path) -> Media:
         frame_rate=_ratio(video.get("avg_frame_rate")) or 0.0,
         video_stream=video["index"],
         audio_stream=audio["index"] if audio else None,
+        container=report["format"]["format_name"],
     )
 
 

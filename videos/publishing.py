@@ -3,43 +3,48 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from files.storing import storing
+from videos import packaging, storyboard
 from videos.models import Rendition, Video
+from videos.packaging import Package
 from videos.probing import NotPlayable
-from videos.transcoding import Encoded
-
-
-class Stored(NamedTuple):
-    """What was encoded, with the names of its files in the storage."""
-
-    duration: float
-    poster: str
-    renditions: list[Rendition]
-
-
-def original_of(video: Video) -> Path:
-    """Where the uploaded file lies. Raises NotPlayable if it was removed because an attempt could not play it."""
-    if not video.original:
-        raise NotPlayable("The uploaded file could not be played and has been removed. Upload it again.")
-    return Path(video.original.path)
 
 
 @contextmanager
-def stored(encoded: Encoded, video: Video, attempt: object) -> Iterator[Stored]:
-    """Move the encoded files into the storage; out again if the block fails."""
-    with storing(f"{video.folder}/{attempt}") as store:
-        renditions = [
-            Rendition(video=video, name=one.name, width=one.width, height=one.height, file=store(one.path))
-            for one in encoded.renditions
-        ]
-        yield Stored(encoded.duration, store(encoded.poster), renditions)
+def playable(video: Video) -> Iterator[Path]:
+    """Where the uploaded file lies. It is discarded if the block finds that it cannot be played.
+
+    Raises NotPlayable if it was discarded before.
+    """
+    if not video.original:
+        raise NotPlayable("The uploaded file could not be played and has been removed. Upload it again.")
+    try:
+        yield Path(video.original.path)
+    except NotPlayable:
+        video.discard_original()
+        raise
 
 
-def publish(video: Video, files: Stored) -> None:
+@contextmanager
+def stored(package: Package, video: Video, attempt: object) -> Iterator[str]:
+    """Move the files into a folder of the storage, whose name the block gets; out again if the block fails."""
+    folder = f"{video.folder}/{attempt}"
+    with storing(folder) as store:
+        for path in package.folder.iterdir():
+            store(path)
+        yield folder
+
+
+def publish(video: Video, package: Package, folder: str) -> None:
     """Make the video visible. Called where its job finishes, so it is ready exactly when the job has succeeded."""
-    Rendition.objects.bulk_create(files.renditions)
-    video.duration = files.duration
-    video.poster = files.poster
-    video.save(update_fields=["duration", "poster"])
+    Rendition.objects.bulk_create(
+        Rendition(video=video, name=one.name, width=one.width, height=one.height, file=f"{folder}/{one.playlist}")
+        for one in package.renditions
+    )
+    video.duration = package.duration
+    video.playlist = f"{folder}/{packaging.MASTER}"
+    video.mp4 = f"{folder}/{packaging.PROGRESSIVE}"
+    video.poster = f"{folder}/{packaging.POSTER}"
+    video.storyboard = f"{folder}/{storyboard.INDEX}"
+    video.save(update_fields=["duration", "playlist", "mp4", "poster", "storyboard"])

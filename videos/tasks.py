@@ -16,10 +16,7 @@ def about(video_id: str) -> dict[str, str]:
 def transcode_video(job: Job, video_id: str) -> None:
     video = Video.objects.get(pk=video_id)
     with workspace(job) as folder:
-        try:
-            encoded = transcoding.encode(publishing.original_of(video), folder, on_progress=job.advance)
-        except NotPlayable:
-            video.discard_original()
-            raise
-        with publishing.stored(encoded, video, attempt=job.lease_token) as files, job.finishing({"video": video_id}):
-            publishing.publish(video, files)
+        with publishing.playable(video) as source:
+            package = transcoding.transcode(source, folder, on_progress=job.advance)
+        with publishing.stored(package, video, attempt=job.lease_token) as where, job.finishing({"video": video_id}):
+            publishing.publish(video, package, where)

@@ -1,25 +1,21 @@
-"""From an uploaded video to what every browser plays: H.264 in up to three sizes and a poster, by one run of ffmpeg."""
+"""Encoding a video, or a chunk of one: H.264 in all sizes, AAC, and still pictures, by one run of ffmpeg."""
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
-from videos import ffmpeg, filters
-from videos.probing import UNDECODABLE, Media, NotPlayable, probe
+from videos import ffmpeg, filters, storyboard
+from videos.packaging import FRAMES, POSTER, SOUND, Package, clock, package
+from videos.planning import WHOLE, Chunk, Plan, Rung, plan
+from videos.probing import UNDECODABLE, NotPlayable
 
 logger = logging.getLogger(__name__)
 
-RUNGS = [480, 720, 1080]  # pixels of the short side
-KEYFRAME_EVERY = 2  # seconds: where a player may change to another rung
-POSTER = "poster.jpg"
-
 DAMAGED = "This video is damaged: most of it cannot be shown. Export it again and upload the new file."
-TRUNCATED = "The file is incomplete: it ends after {end} of {whole}. Upload the whole file again."
 
+MARGIN = 1  # seconds before a chunk from which on frames are decoded, since times in files are not always exact
 TOO_MANY_ERRORS = 69  # ffmpeg's exit status when two thirds of the frames could not be decoded
+ANONYMOUS = ["-map_metadata", "-1", "-map_chapters", "-1"]  # a phone writes where it was into its films
 
 OnProgress = Callable[[float, str], None]  # fraction done, 0 to 1, and a note for people
 
@@ -31,151 +27,133 @@ class TranscodingFailed(Exception):
     """
 
 
-class Rung(NamedTuple):
-    name: str  # "720p"
-    width: int
-    height: int
-
-    @property
-    def file_name(self) -> str:
-        return f"{self.name}.mp4"
+def transcode(source: Path, folder: Path, on_progress: OnProgress) -> Package:
+    """All of it in one step: what is published of `source`, in a folder in `folder`. Raises as `encode()` does."""
+    planned = plan(source)
+    encode(planned, folder / "encoded", on_progress)
+    sound = folder / "encoded" / SOUND if planned.media.has_audio else None
+    return package(planned, [folder / "encoded"], sound, folder / "package")
 
 
-@dataclass(frozen=True)
-class Rendition:
-    """One rung as it was written, by ffprobe's account."""
-
-    name: str
-    width: int
-    height: int
-    path: Path
-
-
-@dataclass(frozen=True)
-class Encoded:
-    duration: float  # seconds
-    renditions: list[Rendition]  # smallest first
-    poster: Path
-
-
-def encode(source: Path, folder: Path, on_progress: OnProgress) -> Encoded:
-    """Write renditions and poster of `source` into `folder`: all of them, or none.
+def encode(
+    plan: Plan, folder: Path, on_progress: OnProgress, *, picture: Chunk | None = WHOLE, sound: bool = True
+) -> None:
+    """Encode the picture in all rungs, or a chunk of it, and the sound, into a new folder.
 
     `on_progress` is called at least every half second. What it raises ends ffmpeg at once and comes out of here: that
     is how a cancelled job stops. Raises NotPlayable where the file is at fault, TranscodingFailed where it is not.
     """
-    media = probe(source)
-    rungs = ladder(media.width, media.height)
-    with _all_or_nothing(folder, rungs):
-        _run_ffmpeg(source, media, rungs, folder, on_progress)
-        encoded = _read_back(folder, rungs)
-        _refuse_truncated(media.duration, encoded.duration)
-    return encoded
+    folder.mkdir()
+    duration = plan.promised_seconds(picture or WHOLE)
+
+    def progress(seconds: float) -> None:
+        on_progress(*_progress(seconds, duration))
+
+    try:
+        told = arguments(plan, folder, picture=picture, sound=sound)
+        ffmpeg.run(told, reads=[plan.source], folder=folder, on_progress=progress)
+    except ffmpeg.Failed as failed:
+        failure = _failure(failed, plan)
+        failure.add_note(failed.said)
+        logger.warning("ffmpeg %s on %s: %s", failed, plan.source, failed.said)
+        raise failure from failed
+    if picture:
+        (folder / FRAMES).write_text(str(_frames(plan, folder)))
 
 
-def ladder(width: int, height: int) -> list[Rung]:
-    """The sizes to write, smallest first, told by the short side so that a portrait keeps its detail.
-
-    Never larger than the source: one below the lowest rung has only its own size.
-    """
-    short = min(width, height)
-    return [_rung(width, height, rung / short) for rung in RUNGS if rung <= short] or [_rung(width, height, 1)]
-
-
-def _rung(width: int, height: int, scale: float) -> Rung:
-    width, height = _even(width, scale), _even(height, scale)
-    return Rung(f"{min(width, height)}p", width, height)
-
-
-def _even(side: int, scale: float) -> int:
-    """The nearest even number, since yuv420p halves both sides, but none above the source's."""
-    return max(2, min(round(side * scale / 2) * 2, side // 2 * 2))
-
-
-def arguments(source: Path, media: Media, rungs: list[Rung], folder: Path) -> list[str]:
-    """Of the one run of ffmpeg: it decodes each frame once, for all the rungs and the poster."""
+def arguments(plan: Plan, folder: Path, *, picture: Chunk | None = WHOLE, sound: bool = True) -> list[str]:
+    """Of the one run of ffmpeg: it decodes each frame once, for all the rungs and the still pictures."""
     return [
-        *("-y", "-abort_on", "empty_output"),  # overwrite what a killed attempt left; to write nothing is a failure
-        *ffmpeg.untrusted(source),
-        *("-filter_complex", filters.graph(media, rungs)),
-        *(argument for rung in rungs for argument in _rendition(rung, media, folder)),
-        *("-map", "[poster]", "-frames:v", "1", "-update", "1", "-q:v", "3", f"file:{folder / POSTER}"),
+        "-y",
+        *(["-abort_on", "empty_output"] if picture and not picture.start else []),  # to write nothing is a failure
+        *(_seek(plan, picture) if picture and picture != WHOLE else []),
+        *ffmpeg.untrusted(plan.source),
+        *(_picture(plan, picture, folder) if picture else []),
+        *(_sound(plan, folder) if sound and plan.media.has_audio else []),
     ]
 
 
-def _rendition(rung: Rung, media: Media, folder: Path) -> list[str]:
-    """One output. All rungs have their keyframes at the same times, and no frame refers across one."""
-    sound = ["-map", f"0:{media.audio_stream}", "-c:a", "aac", "-b:a", "128k", "-ac", "2"] if media.has_audio else []
+def _seek(plan: Plan, chunk: Chunk) -> list[str]:
+    """Have frames keep their times, and begin at the keyframe before the chunk: what is too early is cut off later."""
+    before = max(0.0, plan.seconds(chunk.start) - MARGIN)
+    return ["-copyts", "-start_at_zero", *(["-noaccurate_seek", "-ss", f"{before:.6f}"] if before else [])]
+
+
+def _picture(plan: Plan, chunk: Chunk, folder: Path) -> list[str]:
+    stills = {"stills": storyboard.still(plan, chunk)}
+    outputs = ["-map", "[stills]", *storyboard.output(plan, chunk, folder)]
+    if not chunk.start:
+        _, width, height = plan.rungs[-1]
+        stills["poster"] = filters.poster(width, height)
+        outputs += ["-map", "[poster]", "-frames:v", "1", "-update", "1", "-q:v", "3", f"file:{folder / POSTER}"]
+    return [
+        *("-filter_complex", filters.graph(plan.media, plan.rungs, timing=_timing(plan, chunk), stills=stills)),
+        *(argument for rung in plan.rungs for argument in _rendition(plan, rung, folder)),
+        *outputs,
+    ]
+
+
+def _timing(plan: Plan, chunk: Chunk) -> str:
+    """fps numbers the frames, at a constant rate from the beginning of the file; trim cuts by these numbers."""
+    numbered = f"fps={plan.frame_rate}" + ("" if chunk.start else ":start_time=0")
+    if chunk == WHOLE:
+        return numbered
+    end = "" if chunk.end is None else f":end_pts={chunk.end}"
+    return f"{numbered},trim=start_pts={chunk.start}{end},setpts=PTS-{chunk.start}"
+
+
+def _rendition(plan: Plan, rung: Rung, folder: Path) -> list[str]:
+    """One rung. All have their keyframes at the same frames, and no frame refers across one."""
     return [
         *("-map", f"[{rung.name}]", "-c:v", "libx264", "-preset", "veryfast", "-crf", "23"),
-        *("-force_key_frames", f"expr:gte(t,n_forced*{KEYFRAME_EVERY})", "-x264-params", "scenecut=0:open-gop=0"),
-        *sound,
-        *("-map_metadata", "-1", "-map_chapters", "-1", "-dn", "-sn"),  # a phone writes where it was into its films
-        *("-movflags", "+faststart", f"file:{folder / rung.file_name}"),
+        *("-x264-params", f"keyint={plan.keyframe_every}:scenecut=0:open-gop=0"),
+        # Ticks of which a frame is a whole number, so that times do not drift from chunk to chunk.
+        *("-fps_mode", "passthrough", "-enc_time_base", f"1/{plan.frame_rate.numerator}"),
+        *("-video_track_timescale", str(plan.frame_rate.numerator)),
+        *(*ANONYMOUS, f"file:{folder / rung.file_name}"),
     ]
 
 
-@contextmanager
-def _all_or_nothing(folder: Path, rungs: list[Rung]) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:  # also what a signal handler raises, such as a time limit's
-        for name in [POSTER, *(rung.file_name for rung in rungs)]:
-            (folder / name).unlink(missing_ok=True)
-        raise
-
-
-def _run_ffmpeg(source: Path, media: Media, rungs: list[Rung], folder: Path, on_progress: OnProgress) -> None:
-    def progress(seconds: float) -> None:
-        on_progress(*_progress(seconds, media.duration))
-
-    try:
-        ffmpeg.run(arguments(source, media, rungs, folder), reads=[source], folder=folder, on_progress=progress)
-    except ffmpeg.Failed as failed:
-        failure = _failure(failed, source, media)
-        failure.add_note(failed.said)
-        logger.warning("ffmpeg %s on %s: %s", failed, source, failed.said)
-        raise failure from failed
+def _sound(plan: Plan, folder: Path) -> list[str]:
+    """Stereo that begins with the picture and has no gaps, whatever the file has."""
+    return [
+        *("-map", f"0:{plan.media.audio_stream}", "-af", "aresample=async=1:first_pts=0"),
+        *("-c:a", "aac", "-b:a", "128k", "-ac", "2", *ANONYMOUS, f"file:{folder / SOUND}"),
+    ]
 
 
 def _progress(seconds: float, duration: float) -> tuple[float, str]:
     done = min(seconds, duration)
-    return (done / duration if duration else 0.0), f"{_clock(done)} of {_clock(duration)}"
+    return (done / duration if duration else 0.0), f"{clock(done)} of {clock(duration)}"
 
 
-def _clock(seconds: float) -> str:
-    return "{}:{:02}".format(*divmod(round(seconds), 60))
-
-
-def _failure(failed: ffmpeg.Failed, source: Path, media: Media) -> Exception:
+def _failure(failed: ffmpeg.Failed, plan: Plan) -> Exception:
     """Whose fault was it? The file's only if ffmpeg cannot show one frame of it with nothing else to do."""
     if failed.status == TOO_MANY_ERRORS:
         return NotPlayable(DAMAGED)
-    if failed.is_ours or _decodes(source, media):
+    if failed.is_ours or _decodes(plan):
         return TranscodingFailed(f"ffmpeg {failed}.")
     return NotPlayable(UNDECODABLE)
 
 
-def _decodes(source: Path, media: Media) -> bool:
-    one_frame = ["-map", f"0:{media.video_stream}", "-frames:v", "1", "-f", "null", "-"]
+def _decodes(plan: Plan) -> bool:
+    one_frame = ["-map", f"0:{plan.media.video_stream}", "-frames:v", "1", "-f", "null", "-"]
     try:
-        ffmpeg.run(["-abort_on", "empty_output", *ffmpeg.untrusted(source), *one_frame], reads=[source], timeout=60)
+        given = ["-abort_on", "empty_output", *ffmpeg.untrusted(plan.source), *one_frame]
+        ffmpeg.run(given, reads=[plan.source], timeout=60)
     except ffmpeg.Failed as failed:
         return failed.is_ours  # then the trial proves nothing
     return True
 
 
-def _read_back(folder: Path, rungs: list[Rung]) -> Encoded:
-    paths = [folder / rung.file_name for rung in rungs]
-    written = [probe(path) for path in paths]
-    renditions = [
-        Rendition(rung.name, media.width, media.height, path)
-        for rung, media, path in zip(rungs, written, paths, strict=True)
-    ]
-    return Encoded(min(media.duration for media in written), renditions, folder / POSTER)
+def _frames(plan: Plan, folder: Path) -> int:
+    """How many frames were written, which must be the same in all rungs. None in a chunk beyond the end."""
+    counts = {_count(folder / rung.file_name) for rung in plan.rungs}
+    if len(counts) > 1:
+        raise TranscodingFailed(f"The rungs have different numbers of frames: {counts}.")
+    return counts.pop()
 
 
-def _refuse_truncated(promised: float, duration: float) -> None:
-    """ffmpeg is content with whatever a file holds, so half a video is only seen by its length."""
-    if promised - duration > max(promised * 0.02, 0.5):
-        raise NotPlayable(TRUNCATED.format(end=_clock(duration), whole=_clock(promised)))
+def _count(path: Path) -> int:
+    question = ["-select_streams", "v", "-show_entries", "stream=nb_frames", "-of", "csv=p=0"]
+    return int(ffmpeg.ask_ffprobe(question, path).strip() or 0)

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, date
+from pathlib import Path
 from typing import Any
 
 from django.core.files.storage import default_storage
@@ -11,10 +12,12 @@ from django.db.models.functions import TruncDate
 
 from reports.figures import Chart, Column, Fact, Figures, Kind, Table, change
 from reports.period import Period
-from videos.models import Rendition, Video
+from videos.models import Video, files_in
 
 BATCH = 1000
-ORIGINAL, POSTER = "Original", "Poster"
+ORIGINAL = "Original"
+# Files by their names, as people call them. Of the others the name will do: 720p.
+NAMES = {"master": "Playlist", "video": "MP4", "sound": "Sound", "poster": "Poster", "storyboard": "Storyboard"}
 
 
 @dataclass
@@ -83,14 +86,10 @@ def by_file(stored: Stored) -> Table:
 def storage(period: Period, owner: Any) -> Stored:
     """Asked of the storage, which alone knows."""
     stored = Stored()
-    videos = uploaded(period, owner)
-    for created_at, original, poster in videos.values_list("created_at", "original", "poster").iterator(BATCH):
-        for what, name in ((ORIGINAL, original), (POSTER, poster)):
-            if name:
-                stored.add(what, created_at.astimezone(UTC).date(), name)
-    renditions = Rendition.objects.filter(video__in=videos).values_list("video__created_at", "name", "file")
-    for created_at, what, name in renditions.iterator(BATCH):
-        stored.add(what, created_at.astimezone(UTC).date(), name)
+    for video in uploaded(period, owner).only("created_at", "original").iterator(BATCH):
+        for name in files_in(video.folder):
+            what = ORIGINAL if name == video.original.name else Path(name).stem.partition("-")[0]
+            stored.add(NAMES.get(what, what), video.created_at.astimezone(UTC).date(), name)
     return stored
 
 

@@ -37,6 +37,7 @@ def rendition(site: Stack, owner: Client) -> Rendition:
         name = f"{video.folder}/attempt/720p.mp4"
         (site.folder / "media" / name).parent.mkdir(parents=True)
         (site.folder / "media" / name).write_bytes(CONTENT)
+        (site.folder / "media" / video.folder / "original").write_bytes(b"as uploaded")
         return Rendition.objects.create(video=video, name="720p", width=1280, height=720, file=name)
 
 
@@ -95,7 +96,8 @@ def test_in_the_hands_of_another_user_an_address_is_none(site, address):
 def test_an_address_that_was_changed_is_none(site, owner, address, rendition):
     _, _, ticket, name = address.split("/")
     payload, signature = ticket.split(":")
-    other = serving.signer.sign_object([owner.user.pk + 1, str(rendition.file.name), 2**40]).split(":")[0]
+    folder = str(rendition.file.name).rpartition("/")[0]
+    other = serving.signer.sign_object([owner.user.pk + 1, folder, 2**40]).split(":")[0]
     for forged in (f"{other}:{signature}", f"{payload}:{signature[:-1]}", f"{payload}:", payload, "", "x" * 5000):
         assert site.http.get(f"/media/{forged}/{name}").status_code == 404
 
@@ -119,6 +121,20 @@ def test_there_is_no_way_around_the_ticket(site, path):
     assert answer.status == 404
     assert b"root:" not in answer.read()
     connection.close()
+
+
+def test_an_address_serves_what_lies_beside_the_file_and_nothing_else(site, rendition, address):
+    """So that a playlist can name its segments."""
+    beside = site.folder / "media" / rendition.video.folder / "attempt" / "720p.m3u8"
+    beside.write_text("#EXTM3U\n")
+    there = address.rpartition("/")[0]
+    answer = site.http.get(f"{there}/720p.m3u8")
+    assert (answer.text, answer.headers["content-type"]) == ("#EXTM3U\n", "application/vnd.apple.mpegurl")
+    for path in ("original", "../original", "..%2foriginal", "%2e%2e/original", "", ".", "..", "x/../720p.m3u8"):
+        connection = http.client.HTTPConnection("127.0.0.1", site.port)
+        connection.request("GET", f"{there}/{path}")
+        assert connection.getresponse().status == 404, path
+        connection.close()
 
 
 def test_the_file_of_a_deleted_video_is_not_there(site, owner, rendition):

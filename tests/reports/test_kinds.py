@@ -9,7 +9,7 @@ from django.core.files.storage import default_storage
 from jobs.models import Job, State
 from reports import kinds
 from reports.period import Period
-from videos.models import Rendition, Video
+from videos.models import Video
 
 pytestmark = pytest.mark.django_db
 
@@ -43,12 +43,11 @@ def test_jobs_by_task_with_their_times_and_what_they_died_of(buyer, staff):
 def test_videos_with_their_minutes_and_the_room_they_take(buyer, staff, settings, tmp_path):
     settings.MEDIA_ROOT = tmp_path
     for owner, duration in ((buyer, 90.0), (buyer, None), (staff, 30.0)):
-        name = default_storage.save("videos/original", ContentFile(b"x" * 100))
-        video = Video.objects.create(owner=owner, title="Harbour", original=name, duration=duration)
-        Video.objects.filter(pk=video.pk).update(created_at=NOON)
+        video = Video.objects.create(owner=owner, title="Harbour", duration=duration)
+        original = default_storage.save(f"{video.folder}/original", ContentFile(b"x" * 100))
+        Video.objects.filter(pk=video.pk).update(created_at=NOON, original=original)
         if duration:
-            file = default_storage.save("videos/720p.mp4", ContentFile(b"x" * 50))
-            Rendition.objects.create(video=video, name="720p", width=1280, height=720, file=file)
+            default_storage.save(f"{video.folder}/published/720p.mp4", ContentFile(b"x" * 50))
     days, files = kinds.figures("videos", DAYS, None).tables
     assert days.rows[1] == [date(2026, 6, 2), 3, 2, 2.0, 400]
     assert files.rows == [["Original", 3, 300], ["720p", 2, 100]]

@@ -106,17 +106,22 @@ def test_an_upload_is_answered_with_a_job_that_ends_in_a_video_in_three_sizes(si
     assert job["result"] == {"video": job["links"]["video"].rpartition("/")[2]}
 
     video = client.get(job["links"]["video"]).json()
-    assert video.keys() >= {"id", "title", "duration", "job", "poster_url", "renditions"}
+    addresses = {"playlist_url", "mp4_url", "poster_url", "storyboard_url"}
+    assert video.keys() >= {"id", "title", "duration", "job", "renditions", *addresses}
     assert (video["title"], video["job"]["id"]) == ("Harbour at four", job["id"])
     assert video["duration"] == pytest.approx(2, rel=0.02)
     sizes = [(one["name"], one["width"], one["height"]) for one in video["renditions"]]
     assert sizes == [("480p", 854, 480), ("720p", 1280, 720), ("1080p", 1920, 1080)]
+    master = download(site, video["playlist_url"], tmp_path).read_text().splitlines()
     for rendition in video["renditions"]:
-        found = probed(download(site, rendition["url"], tmp_path))
-        picture, tone = sorted(found["streams"], key=lambda stream: stream["codec_type"], reverse=True)
-        assert (picture["codec_name"], tone["codec_name"]) == ("h264", "aac")
+        assert Path(rendition["url"]).name in master
+        beside = rendition["url"].replace(".m3u8", ".mp4")
+        (picture,) = probed(download(site, beside, tmp_path))["streams"]
         assert (picture["width"], picture["height"]) == (rendition["width"], rendition["height"])
-        assert float(found["format"]["duration"]) == pytest.approx(2, rel=0.02)
+    found = probed(download(site, video["mp4_url"], tmp_path))
+    assert sorted(stream["codec_name"] for stream in found["streams"]) == ["aac", "h264"]
+    assert float(found["format"]["duration"]) == pytest.approx(2, rel=0.02)
+    assert "#xywh=" in download(site, video["storyboard_url"], tmp_path).read_text()
     poster = probed(download(site, video["poster_url"], tmp_path))["streams"][0]
     assert (poster["codec_name"], poster["width"], poster["height"]) == ("mjpeg", 1920, 1080)
 
@@ -244,7 +249,7 @@ def test_what_belongs_to_others_is_not_there(site, client, stranger, small):
         ("POST", f"{location}/requeue"),
     ]:
         refused(stranger.request(method, path), 404)
-    for address in (video["poster_url"], video["renditions"][0]["url"]):
+    for address in (video["poster_url"], video["playlist_url"], video["mp4_url"]):
         assert stranger.get(address).status_code == 404
         assert client.get(address).status_code == 200
     assert stranger.get("/api/videos").json() == stranger.get("/api/jobs").json() == []
@@ -321,7 +326,7 @@ def test_a_deleted_video_is_gone_with_its_files(site, client, small):
     video = made(client, client.upload(small).headers["location"])
     url = f"/api/videos/{video['id']}"
     names = {path.name for path in stored(site, video["job"])}
-    assert names == {"original", "240p.mp4", "poster.jpg"}
+    assert {"original", "master.m3u8", "240p.m3u8", "240p.mp4", "video.mp4", "poster.jpg"} <= names
 
     deleted = client.delete(url)
 

@@ -8,8 +8,8 @@ from django.core.files.storage import FileSystemStorage, default_storage
 from jobs import interrupt
 from jobs.errors import LeaseLost
 from videos.models import Video
+from videos.packaging import Package, Rendition
 from videos.publishing import stored
-from videos.transcoding import Encoded, Rendition
 
 
 class Interrupted(FileSystemStorage):
@@ -22,10 +22,12 @@ class Interrupted(FileSystemStorage):
 
 
 @pytest.fixture
-def encoded(tmp_path) -> Encoded:
-    for name in ("240p.mp4", "poster.jpg"):
-        (tmp_path / name).write_bytes(b"encoded")
-    return Encoded(1.0, [Rendition("240p", 320, 240, tmp_path / "240p.mp4")], tmp_path / "poster.jpg")
+def package(tmp_path) -> Package:
+    folder = tmp_path / "package"
+    folder.mkdir()
+    for name in ("master.m3u8", "240p.m3u8", "240p.mp4", "poster.jpg"):
+        (folder / name).write_bytes(b"encoded")
+    return Package(folder, 1.0, [Rendition("240p", 320, 240, "240p.m3u8")])
 
 
 @pytest.fixture
@@ -35,12 +37,12 @@ def as_in_a_worker():
     signal.signal(interrupt.SIGNAL, before)
 
 
-def test_an_attempt_interrupted_at_any_moment_leaves_no_files(encoded, settings, tmp_path, as_in_a_worker):
+def test_an_attempt_interrupted_at_any_moment_leaves_no_files(package, settings, tmp_path, as_in_a_worker):
     settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": f"{__name__}.Interrupted"}}
     settings.MEDIA_ROOT = tmp_path / "media"
 
-    with pytest.raises(LeaseLost), interrupt.interruptible(), stored(encoded, Video(), attempt="a") as files:
-        assert default_storage.exists(files.poster)
+    with pytest.raises(LeaseLost), interrupt.interruptible(), stored(package, Video(), attempt="a") as folder:
+        assert default_storage.exists(f"{folder}/master.m3u8")
         interrupt.interrupt(LeaseLost("cancelled"))
 
     assert not [path for path in settings.MEDIA_ROOT.rglob("*") if path.is_file()]

@@ -13,9 +13,10 @@ import pytest
 from django.conf import settings
 
 from tests import media
-from videos import ffmpeg, probing, transcoding
+from videos import ffmpeg, planning, probing, transcoding
+from videos.planning import ladder, plan
 from videos.probing import NotPlayable, probe
-from videos.transcoding import TranscodingFailed, encode, ladder
+from videos.transcoding import TranscodingFailed, encode, transcode
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +37,7 @@ def long_source(source):
 
 @pytest.fixture(scope="module")
 def encoded(source, tmp_path_factory):
-    return encode(source, tmp_path_factory.mktemp("encoded"), ignore)
+    return transcode(source, tmp_path_factory.mktemp("encoded"), ignore)
 
 
 # ---- The ladder
@@ -61,84 +62,95 @@ def test_ladder_goes_by_the_short_side_and_never_above_the_source(size, rungs):
 # ---- What is written
 
 
-def test_writes_every_rung_as_h264_and_stereo_aac(encoded):
+def test_writes_every_rung_as_h264_and_the_sound_once_as_stereo_aac(encoded):
     assert [rendition.name for rendition in encoded.renditions] == ["480p", "720p", "1080p"]
     for rendition in encoded.renditions:
-        video, audio = streams(rendition.path)
+        (video,) = streams(file_of(encoded, rendition))
         assert (video["codec_name"], video["pix_fmt"]) == ("h264", "yuv420p")
         assert (video["width"], video["height"]) == (rendition.width, rendition.height)
         assert video["sample_aspect_ratio"] == "1:1"
-        assert (audio["codec_name"], audio["channels"]) == ("aac", 2)
+    (audio,) = streams(encoded.folder / "sound.mp4")
+    assert (audio["codec_name"], audio["channels"]) == ("aac", 2)
 
 
 def test_loses_no_frame_and_no_time(source, encoded):
     assert encoded.duration == pytest.approx(probe(source).duration, abs=0.1)
     for rendition in encoded.renditions:
-        assert len(frames(rendition.path)) == len(frames(source)) == 30
+        assert len(frames(file_of(encoded, rendition))) == len(frames(source)) == 30
 
 
 def test_all_rungs_have_their_keyframes_at_the_same_times(encoded):
     for rendition in encoded.renditions:
-        assert [float(time) for time, flags in frames(rendition.path) if "K" in flags] == [0, 2, 4]
+        assert [float(time) for time, flags in frames(file_of(encoded, rendition)) if "K" in flags] == [0, 2, 4]
 
 
-def test_playing_can_begin_before_the_download_ends(encoded):
-    for rendition in encoded.renditions:
-        content = rendition.path.read_bytes()
-        assert content.index(b"moov") < content.index(b"mdat")
+def test_a_player_that_takes_only_one_file_has_picture_and_sound_up_to_720p_and_can_begin_before_it_has_all(encoded):
+    video, audio = streams(encoded.folder / "video.mp4")
+    assert (video["width"], video["height"], audio["codec_name"]) == (1280, 720, "aac")
+    assert float(video["start_time"]) == float(audio["start_time"]) == 0
+    content = (encoded.folder / "video.mp4").read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
 
 
 def test_poster_is_a_jpeg_of_the_largest_size(encoded):
-    (poster,) = streams(encoded.poster)
+    (poster,) = streams(encoded.folder / "poster.jpg")
     assert (poster["codec_name"], poster["width"], poster["height"]) == ("mjpeg", 1920, 1080)
 
 
 def test_writes_nothing_else(encoded):
-    assert names(encoded.poster.parent) == ["1080p.mp4", "480p.mp4", "720p.mp4", "poster.jpg"]
+    files = ["1080p", "480p", "720p", "sound"]
+    written = [f"{name}.{kind}" for name in files for kind in ("m3u8", "mp4")]
+    written += ["master.m3u8", "poster.jpg", "storyboard-1.jpg", "storyboard.vtt", "video.mp4"]
+    assert names(encoded.folder) == sorted(written)
 
 
 def test_turns_a_phones_video_upright(samples, tmp_path):
     source = media.clip(samples, seconds=1, size="1280x720", rotation=90)
-    small, large = encode(source, tmp_path, ignore).renditions
+    package = transcode(source, tmp_path, ignore)
+    small, large = package.renditions
     assert (small.width, small.height, large.width, large.height) == (480, 854, 720, 1280)
-    assert "side_data_list" not in streams(large.path)[0]
+    (video,) = streams(file_of(package, large))
+    assert (video["width"], video["height"]) == (720, 1280)
+    assert "side_data_list" not in video
 
 
 def test_a_small_video_with_odd_sides_keeps_its_size(samples, tmp_path):
     source = media.clip(samples, seconds=1, size="361x271", filters="format=yuv444p")
-    (only,) = encode(source, tmp_path, ignore).renditions
+    only, _ = single(transcode(source, tmp_path, ignore))
     assert (only.name, only.width, only.height) == ("270p", 360, 270)
 
 
 def test_makes_pixels_square(samples, tmp_path):
     source = media.clip(samples, seconds=1, size="720x576", filters="setsar=16/11")
-    (only,) = encode(source, tmp_path, ignore).renditions
+    only, path = single(transcode(source, tmp_path, ignore))
     assert (only.width, only.height) == (872, 480)
-    assert streams(only.path)[0]["sample_aspect_ratio"] == "1:1"
+    assert streams(path)[0]["sample_aspect_ratio"] == "1:1"
 
 
 def test_narrows_full_range_colours(samples, tmp_path):
     white = "drawbox=color=white:thickness=fill,scale=out_range=pc,format=yuvj420p"
     source = media.clip(samples, seconds=1, size="640x360", audio=False, filters=white)
-    (only,) = encode(source, tmp_path, ignore).renditions
+    _, path = single(transcode(source, tmp_path, ignore))
     assert brightest(source) == 255
-    assert brightest(only.path) == 235
+    assert brightest(path) == 235
 
 
 def test_shows_at_most_60_frames_a_second(samples, tmp_path):
-    (only,) = encode(media.clip(samples, seconds=1, size="640x360", rate=120), tmp_path, ignore).renditions
-    assert len(frames(only.path)) == 60
+    _, path = single(transcode(media.clip(samples, seconds=1, size="640x360", rate=120), tmp_path, ignore))
+    assert len(frames(path)) == 60
 
 
 def test_a_silent_film_stays_silent(samples, tmp_path):
-    (only,) = encode(media.clip(samples, seconds=1, size="640x360", audio=False), tmp_path, ignore).renditions
-    assert [stream["codec_type"] for stream in streams(only.path)] == ["video"]
+    package = transcode(media.clip(samples, seconds=1, size="640x360", audio=False), tmp_path, ignore)
+    assert [stream["codec_type"] for stream in streams(package.folder / "video.mp4")] == ["video"]
+    assert "AUDIO" not in (package.folder / "master.m3u8").read_text()
+    assert "sound.mp4" not in names(package.folder)
 
 
 def test_a_single_frame_has_a_poster(samples, tmp_path):
-    encoded = encode(media.clip(samples, seconds=0.1, size="640x360", audio=False), tmp_path, ignore)
-    assert probing.probe(encoded.renditions[0].path).duration == pytest.approx(0.1)
-    assert encoded.poster.stat().st_size > 1000
+    encoded = transcode(media.clip(samples, seconds=0.1, size="640x360", audio=False), tmp_path, ignore)
+    assert encoded.duration == pytest.approx(0.1)
+    assert (encoded.folder / "poster.jpg").stat().st_size > 1000
 
 
 def test_forgets_where_the_video_was_taken(samples, tmp_path):
@@ -146,18 +158,12 @@ def test_forgets_where_the_video_was_taken(samples, tmp_path):
     copy = [settings.FFMPEG, "-y", "-loglevel", "error", "-i", media.clip(samples, size="640x360"), "-c", "copy"]
     subprocess.run([*copy, "-metadata", "location=+52.5200+013.4050/", taken], check=True)
     assert b"+52.52" in taken.read_bytes()
-    (only,) = encode(taken, tmp_path, ignore).renditions
-    assert b"+52.52" not in only.path.read_bytes()
+    _, path = single(transcode(taken, tmp_path, ignore))
+    assert b"+52.52" not in path.read_bytes()
 
 
 def test_what_a_browser_recorded_can_be_encoded(samples, tmp_path):
-    assert encode(media.browser_recording(samples), tmp_path, ignore).duration == pytest.approx(2, abs=0.1)
-
-
-def test_overwrites_what_a_killed_attempt_left(samples, tmp_path):
-    (tmp_path / "360p.mp4").write_bytes(b"half a file")
-    (only,) = encode(media.clip(samples, size="640x360"), tmp_path, ignore).renditions
-    assert probe(only.path).height == 360
+    assert transcode(media.browser_recording(samples), tmp_path, ignore).duration == pytest.approx(2, abs=0.1)
 
 
 # ---- Progress
@@ -165,7 +171,7 @@ def test_overwrites_what_a_killed_attempt_left(samples, tmp_path):
 
 def test_progress_rises_to_the_end(source, tmp_path):
     heard = []
-    encode(source, tmp_path, lambda fraction, note: heard.append((fraction, note)))
+    transcode(source, tmp_path, lambda fraction, note: heard.append((fraction, note)))
     fractions = [fraction for fraction, note in heard]
     assert fractions == sorted(fractions)
     assert fractions[-1] == pytest.approx(1, abs=0.05)
@@ -175,13 +181,13 @@ def test_progress_rises_to_the_end(source, tmp_path):
 def test_on_progress_is_called_while_ffmpeg_is_silent(source, tmp_path, settings):
     settings.FFMPEG = program(tmp_path, "exec sleep 60")
     with pytest.raises(Cancelled):
-        encode(source, tmp_path, cancel_at_call(3))
+        transcode(source, tmp_path, cancel_at_call(3))
 
 
 # ---- Cancelled, killed, failed
 
 
-def test_what_on_progress_raises_ends_ffmpeg_and_leaves_nothing_behind(long_source, tmp_path):
+def test_what_on_progress_raises_ends_ffmpeg(long_source, tmp_path):
     seen = []
 
     def cancel(fraction, note):
@@ -190,18 +196,17 @@ def test_what_on_progress_raises_ends_ffmpeg_and_leaves_nothing_behind(long_sour
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        encode(long_source, tmp_path, cancel)
+        transcode(long_source, tmp_path, cancel)
     assert len(seen) == 1
     assert select.select(seen, [], [], 0)[0], "ffmpeg outlived its cancelling"
-    assert names(tmp_path) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel to kill it, as only Linux can")
 def test_ffmpeg_dies_with_a_killed_worker(long_source, tmp_path):
     script = (
         "import sys, django; django.setup()\n"
-        "from pathlib import Path; from videos.transcoding import encode\n"
-        "encode(Path(sys.argv[1]), Path(sys.argv[2]), lambda *_: print('working', flush=True))"
+        "from pathlib import Path; from videos.transcoding import transcode\n"
+        "transcode(Path(sys.argv[1]), Path(sys.argv[2]), lambda *_: print('working', flush=True))"
     )
     worker = subprocess.Popen([sys.executable, "-c", script, long_source, tmp_path], stdout=subprocess.PIPE)
     assert worker.stdout.readline() == b"working\n"
@@ -218,28 +223,27 @@ def test_a_killed_ffmpeg_is_worth_a_retry(long_source, tmp_path):
             os.kill(process, signal.SIGKILL)
 
     with pytest.raises(TranscodingFailed, match="signal 9"):
-        encode(long_source, tmp_path, kill)
-    assert names(tmp_path) == []
+        transcode(long_source, tmp_path, kill)
 
 
-def test_a_full_disk_is_worth_a_retry(source, tmp_path):
+def test_a_full_disk_is_worth_a_retry(source, tmp_path, monkeypatch):
     (tmp_path / "720p.mp4").symlink_to("/dev/full")
+    monkeypatch.setattr(Path, "mkdir", lambda *_: None)  # it is there
     with pytest.raises(TranscodingFailed, match="No space left on device"):
-        encode(source, tmp_path, ignore)
-    assert names(tmp_path) == []
+        encode(plan(source), tmp_path, ignore)
 
 
 def test_a_missing_ffmpeg_is_worth_a_retry(source, tmp_path, settings):
     settings.FFMPEG = "/nowhere/ffmpeg"
     with pytest.raises(TranscodingFailed):
-        encode(source, tmp_path, ignore)
+        transcode(source, tmp_path, ignore)
 
 
 def test_a_talkative_ffmpeg_is_heard_out(source, tmp_path, settings):
     settings.FFMPEG_CONFINEMENT = "off"  # confined, the first process of its world cannot kill itself
     settings.FFMPEG = program(tmp_path, "yes complaint | head -c 1000000 >&2; echo the reason >&2; kill -TERM $$")
     with pytest.raises(TranscodingFailed):
-        encode(source, tmp_path, ignore)
+        transcode(source, tmp_path, ignore)
 
 
 # ---- Not playable
@@ -247,10 +251,9 @@ def test_a_talkative_ffmpeg_is_heard_out(source, tmp_path, settings):
 
 def test_a_truncated_file_is_refused_with_where_it_ends(source, tmp_path):
     with pytest.raises(NotPlayable) as refused:
-        encode(media.truncated(source), tmp_path, ignore)
+        transcode(media.truncated(source), tmp_path, ignore)
     sentence = r"The file is incomplete: it ends after 0:0[23] of 0:05\. Upload the whole file again\."
     assert re.fullmatch(sentence, str(refused.value))
-    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
@@ -259,13 +262,12 @@ def test_a_file_whose_frames_are_noise_is_refused(samples, tmp_path, container):
     header = whole[: len(whole) // 20]
     (tmp_path / "noise").write_bytes(header + b"\x5a" * (len(whole) - len(header)))
     with pytest.raises(NotPlayable):
-        encode(tmp_path / "noise", tmp_path, ignore)
-    assert names(tmp_path) == ["noise"]
+        transcode(tmp_path / "noise", tmp_path, ignore)
 
 
 def test_sound_alone_is_refused(samples, tmp_path):
     with pytest.raises(NotPlayable, match=probing.NO_PICTURE):
-        encode(media.sound(samples), tmp_path, ignore)
+        transcode(media.sound(samples), tmp_path, ignore)
 
 
 FFCONCAT = "ffconcat version 1.0\nfile '{}'\n"
@@ -288,7 +290,7 @@ def theirs(samples):
 )
 def test_a_playlist_cannot_read_another_persons_video(theirs, tmp_path, name, playlist):
     with pytest.raises(NotPlayable):
-        encode(upload_beside(theirs, name, playlist), tmp_path, ignore)
+        transcode(upload_beside(theirs, name, playlist), tmp_path, ignore)
     assert names(tmp_path) == []
     assert theirs.stat().st_atime == 0
 
@@ -299,7 +301,8 @@ def test_a_playlist_cannot_read_another_persons_video(theirs, tmp_path, name, pl
 def test_ffmpeg_would_not_read_it_even_if_ffprobe_were_fooled(theirs, tmp_path, monkeypatch, name, playlist):
     upload = upload_beside(theirs, name, playlist)
     fooled = probing.Media(1, 640, 360, frame_rate=10, video_stream=0, audio_stream=None)
-    arguments = functools.partial(transcoding.arguments, upload, fooled, ladder(640, 360), tmp_path)
+    monkeypatch.setattr(planning, "probe", lambda path: fooled)
+    arguments = functools.partial(transcoding.arguments, plan(upload), tmp_path)
     with pytest.raises(ffmpeg.Failed):
         ffmpeg.run(arguments(), reads=[upload], folder=tmp_path)
     assert theirs.stat().st_atime == 0
@@ -327,6 +330,16 @@ def cancel_at_call(number):
             raise Cancelled
 
     return on_progress
+
+
+def single(package):
+    """The only rendition, and its file."""
+    (only,) = package.renditions
+    return only, file_of(package, only)
+
+
+def file_of(package, rendition):
+    return (package.folder / rendition.playlist).with_suffix(".mp4")
 
 
 def streams(path):
