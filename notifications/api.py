@@ -145,11 +145,11 @@ def rotate_webhook_secret(request: ApiRequest, endpoint_id: UUID) -> Endpoint:
 
 
 @router.post(
-    "/{uuid:endpoint_id}/test", response={202: DeliveryOut, **problems(403, 404, 409)}, summary="Send a test event"
+    "/{uuid:endpoint_id}/test", response={201: DeliveryOut, **problems(403, 404, 409)}, summary="Send a test event"
 )
 def test_webhook(request: ApiRequest, endpoint_id: UUID) -> tuple[int, Delivery]:
     """Its type is `endpoint.test`. Answers 409 while the endpoint is disabled."""
-    return 202, webhooks.test(_enabled(mine(request, endpoint_id)))
+    return 201, webhooks.test(_enabled(mine(request, endpoint_id)))
 
 
 @router.get(
@@ -164,15 +164,15 @@ def list_deliveries(request: ApiRequest, endpoint_id: UUID) -> Any:
 
 @router.post(
     "/{uuid:endpoint_id}/deliveries/{uuid:delivery_id}/replay",
-    response={202: DeliveryOut, **problems(403, 404, 409)},
+    response={200: DeliveryOut, **problems(403, 404, 409)},
     summary="Send a delivery again",
 )
-def replay_delivery(request: ApiRequest, endpoint_id: UUID, delivery_id: UUID) -> tuple[int, Delivery]:
+def replay_delivery(request: ApiRequest, endpoint_id: UUID, delivery_id: UUID) -> Delivery:
     """At once, under the same `webhook-id`. Answers 409 while it is being sent, or the endpoint is disabled."""
     deliveries = _enabled(mine(request, endpoint_id)).deliveries.select_related("job")
     if not webhooks.replay(get_object_or_404(deliveries, pk=delivery_id)):
         raise HttpError(409, "It is being sent just now.")
-    return 202, deliveries.get(pk=delivery_id)
+    return deliveries.get(pk=delivery_id)
 
 
 @router.post(

@@ -326,13 +326,13 @@ def test_an_endpoint_by_the_api(api: Client, ann: User, receiver: Receiver) -> N
     assert "secret" not in api.get(path).json() and "secret" not in api.get("/api/webhooks").json()[0]
 
     sent = api.post(f"{path}/test")
-    assert (sent.status_code, sent.json()["state"]) == (202, "waiting")
+    assert (sent.status_code, sent.json()["state"]) == (201, "waiting")
     tried()
     [event] = receiver.verified(secret)
     assert event["type"] == "endpoint.test"
     [logged] = api.get(f"{path}/deliveries").json()
     assert logged["state"] == "delivered" and logged["log"][0]["status"] == 204
-    assert api.post(f"{path}/deliveries/{logged['id']}/replay").status_code == 202
+    assert api.post(f"{path}/deliveries/{logged['id']}/replay").status_code == 200
     tried()
     assert len(receiver.requests) == 2
 
