@@ -26,7 +26,7 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.chaos
 
-EVENTS, KILLS = (500, 20) if os.environ.get("CHAOS") == "long" else (30, 2)
+EVENTS, KILLS = (150, 8) if os.environ.get("CHAOS") == "long" else (30, 2)
 TIMEOUT = 1.0  # seconds that we wait for an endpoint
 
 # Each of these is met at least once, and some after them.
