@@ -21,7 +21,7 @@ from summaries.tasks import send_summary
 class MailingAdmin(ReadOnly):
     """The mails themselves are jobs: the numbers lead to them, and resending is to requeue the dead ones of a day."""
 
-    list_display = ["day", "recipients_so_far", "sent", "waiting", "failed", "left_out"]
+    list_display = ["day", "recipients_so_far", "sent", "waiting", "failed", "left_out", "pruned"]
     list_display_links = None
     list_per_page = 20
     ordering = ["-day"]
@@ -78,6 +78,10 @@ class MailingAdmin(ReadOnly):
     @admin.display(description="Left out after all")
     def left_out(self, mailing: Mailing) -> str:
         return f"{mailing.tally['left_out']:,}"
+
+    @admin.display(description="Job pruned")
+    def pruned(self, mailing: Mailing) -> str:
+        return f"{mailing.tally['pruned']:,}"
 
     @admin.display(description="")
     def resend(self, mailing: Mailing) -> str | SafeString:

@@ -25,13 +25,13 @@ class Mailing(models.Model):
 
     @cached_property
     def tally(self) -> Mapping[str, int]:
-        """How many of its mails stand where. Only of jobs that are still kept."""
+        """How many of its mails stand where. What became of those whose job was pruned nobody knows any more."""
         sent = Exists(Sent.objects.filter(job=OuterRef("job")))
         counted = Recipient.objects.filter(mailing=self).annotate(sent=sent).values_list("job__state", "sent")
         tally = {"sent": 0, "waiting": 0, "failed": 0, "left_out": 0}
         for state, was_sent, number in counted.annotate(Count("pk")):
             tally[_standing(state, was_sent)] += number
-        return tally
+        return {**tally, "pruned": max(0, self.recipients - sum(tally.values()))}  # more are frozen meanwhile
 
 
 class Recipient(models.Model):

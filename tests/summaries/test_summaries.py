@@ -140,7 +140,7 @@ def test_who_unsubscribes_before_it_is_sent_gets_none_and_the_ledger_says_so() -
     choices.choose(ann, Event.DAILY_SUMMARY, Channel.MAIL, wanted=False)
     run(Job.objects.get(task=send_summary.name))
     assert not mail.outbox
-    assert Mailing.objects.get().tally == {"sent": 0, "waiting": 0, "failed": 0, "left_out": 1}
+    assert Mailing.objects.get().tally == {"sent": 0, "waiting": 0, "failed": 0, "left_out": 1, "pruned": 0}
 
 
 def test_what_was_mended_meanwhile_is_not_told_as_dead() -> None:
@@ -190,7 +190,7 @@ def test_the_ledger_counts_and_resends_only_what_failed(operator: Client) -> Non
     first, second, third = Job.objects.filter(task=send_summary.name).order_by("owner")
     run(first)
     Job.objects.filter(pk=second.pk).bury()
-    assert Mailing.objects.get().tally == {"sent": 1, "waiting": 1, "failed": 1, "left_out": 0}
+    assert Mailing.objects.get().tally == {"sent": 1, "waiting": 1, "failed": 1, "left_out": 0, "pruned": 0}
     page = operator.get(LEDGER)
     [link] = [
         part.split('"')[0]
@@ -204,6 +204,17 @@ def test_the_ledger_counts_and_resends_only_what_failed(operator: Client) -> Non
     run(second)
     assert [message.to for message in mail.outbox] == [[one.email] for one in people[:2]]
     assert LogEntry.objects.filter(object_id=str(second.pk)).exists()
+
+
+def test_the_ledger_says_of_how_many_mails_it_does_not_know_any_more(operator: Client) -> None:
+    for _ in range(3):
+        person(State.SUCCEEDED)
+    sent, *_ = mail_all()
+    Job.objects.filter(task=send_summary.name).exclude(pk=sent.pk).delete()
+    assert Mailing.objects.get().tally == {"sent": 1, "waiting": 0, "failed": 0, "left_out": 0, "pruned": 2}
+    page = operator.get(LEDGER).content.decode()
+    assert '<td class="field-recipients_so_far">3</td>' in page
+    assert '<td class="field-pruned">2</td>' in page
 
 
 def test_a_mailing_pauses_and_goes_on_at_its_pace(operator: Client) -> None:
