@@ -12,6 +12,8 @@ from django.urls import reverse
 
 from jobs.models import Job
 
+FOLDER = "videos"  # of the storage, with one for each video
+
 
 class VideoQuerySet(models.QuerySet["Video"]):
     def of(self, owner: object) -> Self:
@@ -47,7 +49,7 @@ class Video(models.Model):
     @property
     def folder(self) -> str:
         """Where its files are, in the storage."""
-        return f"videos/{self.pk}"
+        return f"{FOLDER}/{self.pk}"
 
     def discard_original(self) -> None:
         """Remove the uploaded file, which cannot be played, and remember that it is gone."""

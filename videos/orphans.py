@@ -1,0 +1,92 @@
+"""Removing orphans: files that no row names.
+
+A process that was killed leaves them between a file and the commit that names it, or between the deletion of a video
+and that of its files. What anything happened to lately is not touched, nor is anything of a video whose job may go on.
+"""
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+from uuid import UUID
+
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.db.models import FileField
+
+from videos.models import FOLDER, Video
+
+GRACE = timedelta(days=1)  # longer than any request or attempt lasts: what is younger may be named yet
+BATCH = 200  # folders for which the database is asked at once
+OF_A_REQUEST = re.compile(r"tmp[^.]*\.upload.*")  # what Django calls a file that it receives
+
+
+def remove_torn_uploads() -> int:
+    """Remove what was received by web processes that were killed before they had handed it on. Returns how many."""
+    removed = 0
+    for path in map(Path, os.scandir(settings.FILE_UPLOAD_TEMP_DIR)):
+        if path.is_file() and OF_A_REQUEST.fullmatch(path.name) and is_old(path):
+            path.unlink(missing_ok=True)
+            removed += 1
+    return removed
+
+
+def remove_orphans() -> Iterator[int]:
+    """Remove files of no video, and empty folders. Yields for each batch of folders how many files there were."""
+    folders = folders_of_videos()
+    while batch := list(islice(folders, BATCH)):
+        videos = Video.objects.select_related("job").prefetch_related("renditions")
+        known = videos.in_bulk([UUID(folder.name) for folder in batch])
+        yield sum(clear(folder, known.get(UUID(folder.name))) for folder in batch)
+
+
+def folders_of_videos() -> Iterator[Path]:
+    """One after the other, however many there are."""
+    home = Path(default_storage.path(FOLDER))
+    for folder in map(Path, os.scandir(home) if home.exists() else ()):
+        with suppress(ValueError):
+            UUID(folder.name)
+            yield folder
+
+
+def clear(folder: Path, video: Video | None) -> int:
+    """Remove what is nobody's in the folder of a video, and the folder if nothing is left in it."""
+    if video and video.job and not video.job.finished:
+        return 0
+    kept = named_by(video, folder) if video else set()
+    removed = 0
+    old = [(Path(place), files) for place, _, files in os.walk(folder) if is_old(Path(place))]
+    for place, files in reversed(old):  # the innermost first, so that what becomes empty can go
+        for path in (place / name for name in files):
+            if kept.isdisjoint((path, *path.parents)) and is_old(path):
+                path.unlink(missing_ok=True)
+                removed += 1
+        with suppress(OSError):  # something is left
+            place.rmdir()
+    return removed
+
+
+def named_by(video: Video, folder: Path) -> set[Path]:
+    """The files that its row and its renditions name, and where they lie: a playlist names others beside it.
+
+    For the folder of the video itself that does not hold: what lies there is named or is not.
+    """
+    rows = (video, *video.renditions.all())
+    files = [getattr(row, field.name) for row in rows for field in row._meta.fields if isinstance(field, FileField)]
+    named = {Path(file.path) for file in files if file}
+    return named | {path.parent for path in named} - {folder}
+
+
+def is_old(path: Path) -> bool:
+    """Whether nothing was written to it, or if a folder put into it or taken out, for as long as the grace is.
+
+    What has been moved is as old as it was before. Its folder is not.
+    """
+    try:
+        return path.stat().st_mtime < time.time() - GRACE.total_seconds()
+    except FileNotFoundError:  # somebody else has just removed it
+        return False
