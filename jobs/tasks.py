@@ -3,7 +3,7 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from jobs import retention
+from jobs import retention, workspace
 from jobs.models import Job, Priority
 from jobs.operating import acts
 from jobs.operating.filters import BadFilter, Filters
@@ -17,6 +17,11 @@ def prune(job: Job) -> int:
         pruned += batch
         job.advance(None, f"{pruned} pruned")
     return pruned
+
+
+@task()
+def clean_workspaces(job: Job) -> int:
+    return workspace.clean()
 
 
 def about(verb: str, filters: dict[str, str]) -> dict[str, str]:

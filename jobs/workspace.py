@@ -1,14 +1,22 @@
-"""A folder for the files of one attempt."""
+"""Folders for the files of an attempt, and for those that the parts of a job leave to it."""
 
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
 
 from django.conf import settings
+from django.db.models import Q
 
+from jobs.errors import LeaseLost
 from jobs.interrupt import shielded
-from jobs.models import Job
+from jobs.models import UNFINISHED, Job, State, from_now
+
+PARTS = "parts"  # in WORK_DIR: by the parent's id, and then by generation
+KEPT_IF_DEAD = timedelta(days=1)  # so that an operator who requeues it soon has nothing repeated
 
 
 @contextmanager
@@ -29,3 +37,74 @@ def workspace(job: Job) -> Iterator[Path]:
             shutil.rmtree(attempt, ignore_errors=True)
             with suppress(OSError):  # a successor is at work in it
                 folder.rmdir()
+
+
+def parts_folder(parent: Job) -> Path:
+    """Where children leave what they make for this job. It stays from attempt to attempt, until it is discarded.
+
+    WORK_DIR has to be on a disk that all workers of the queue share. The name of the folder is its generation, and
+    belongs into the children's keys: when it was discarded, they have to be made anew.
+    """
+    home = _parts_of(parent.pk)
+    home.mkdir(parents=True, exist_ok=True)
+    for generation in home.iterdir():
+        return generation
+    made = home / uuid4().hex[:8]
+    made.mkdir()
+    return made
+
+
+@contextmanager
+def part(child: Job, generation: str, name: str) -> Iterator[Path | None]:
+    """A path for what a child makes, in the workspace of its attempt. It is moved to its place when the block ends.
+
+    So a part is there as a whole or not at all, and is made once: the path is None if it is there already.
+    """
+    assert child.parent_id
+    place = _parts_of(child.parent_id) / generation / name
+    try:
+        if place.exists():
+            yield None
+            return
+        with workspace(child) as folder:
+            yield folder / name
+            with shielded():
+                _move(folder / name, place)
+    except LeaseLost:
+        if Job.objects.filter(pk=child.parent_id, state=State.CANCELLED).exists():
+            discard_parts(child.parent_id)
+        raise
+
+
+def _move(made: Path, place: Path) -> None:
+    try:
+        made.rename(place)
+    except OSError:
+        if not place.exists():  # else a worker that was taken for dead was first
+            raise
+
+
+def discard_parts(parent_id: UUID | None) -> None:
+    shutil.rmtree(_parts_of(parent_id), ignore_errors=True)
+
+
+def clean() -> int:
+    """Remove what workers that were killed left, and parts that nobody waits for. Returns how many folders."""
+    folders = [path for home in (settings.WORK_DIR, settings.WORK_DIR / PARTS) for path in _named_by_jobs(home)]
+    may_go_on = Q(state__in=UNFINISHED) | Q(state=State.DEAD, finished_at__gt=from_now(-KEPT_IF_DEAD))
+    kept = set(Job.objects.filter(may_go_on, pk__in=[path.name for path in folders]).values_list("pk", flat=True))
+    abandoned = [path for path in folders if UUID(path.name) not in kept]
+    for path in abandoned:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(abandoned)
+
+
+def _named_by_jobs(home: Path) -> Iterator[Path]:
+    for path in home.iterdir() if home.exists() else ():
+        with suppress(ValueError):
+            UUID(path.name)
+            yield path
+
+
+def _parts_of(parent_id: Any) -> Path:
+    return settings.WORK_DIR / PARTS / str(parent_id)

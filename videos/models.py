@@ -11,6 +11,7 @@ from django.db import models, transaction
 from django.urls import reverse
 
 from jobs.models import Job
+from jobs.workspace import discard_parts
 
 FOLDER = "videos"  # of the storage, with one for each video
 
@@ -62,6 +63,7 @@ class Video(models.Model):
         """Delete the video with its files. Its job is cancelled first, so that it publishes nothing any more."""
         if self.job:
             Job.objects.filter(pk=self.job.pk).cancel()
+            transaction.on_commit(partial(discard_parts, self.job.pk))
         folder = self.folder
         self.delete()
         transaction.on_commit(partial(delete_files, folder))

@@ -1,10 +1,18 @@
-from datetime import timedelta
+"""What is done to a video in the background: in one step, or, if it is long, in parts that any worker may take."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from jobs.family import wait_for
 from jobs.models import Job
 from jobs.task import task
-from jobs.workspace import workspace
-from videos import orphans, publishing, transcoding
+from jobs.workspace import discard_parts, part, parts_folder, workspace
+from videos import orphans, packaging, publishing, transcoding
 from videos.models import Video
+from videos.packaging import SOUND, Package
+from videos.planning import Chunk, Plan, plan
 from videos.probing import NotPlayable
 
 
@@ -16,10 +24,60 @@ def about(video_id: str) -> dict[str, str]:
 def transcode_video(job: Job, video_id: str) -> None:
     video = Video.objects.get(pk=video_id)
     with workspace(job) as folder:
-        with publishing.playable(video) as source:
-            package = transcoding.transcode(source, folder, on_progress=job.advance)
+        with playable(job, video) as source:
+            package = transcode(job, plan(source), folder)
         with publishing.stored(package, video, attempt=job.lease_token) as where, job.finishing({"video": video_id}):
             publishing.publish(video, package, where)
+    discard_parts(job.pk)
+
+
+def transcode(job: Job, plan: Plan, folder: Path) -> Package:
+    """At once, or of parts, for which it waits."""
+    if plan.in_one_step:
+        return transcoding.transcode(plan, folder, on_progress=job.advance)
+    parts = parts_folder(job)
+    wait_for(job, [*children(job, plan, generation=parts.name)], note=f"In {len(plan.chunks)} parts")
+    job.advance(1.0, "Putting the parts together")
+    sound = parts / "sound" / SOUND if plan.media.has_audio else None
+    try:
+        return packaging.package(plan, [parts / chunk.name for chunk in plan.chunks], sound, folder / "package")
+    except packaging.ChunkMissing:  # somebody has cleared the disk
+        discard_parts(job.pk)
+        raise
+
+
+def children(job: Job, plan: Plan, generation: str) -> Iterator[Job]:
+    which = {"video_id": job.args["video_id"], "generation": generation}
+    if plan.media.has_audio:
+        yield encode_sound.job(**which, key=f"{generation}:sound")
+    for start, end in plan.chunks:
+        yield encode_chunk.job(**which, start=start, end=end, key=f"{generation}:{start}-{end}")
+
+
+@task(queue="media", max_attempts=3, time_limit=timedelta(minutes=30), permanent=NotPlayable)
+def encode_chunk(job: Job, video_id: str, generation: str, start: int, end: int | None) -> None:
+    chunk = Chunk(start, end)
+    with part(job, generation, chunk.name) as folder, playable(job, Video.objects.get(pk=video_id)) as source:
+        if folder:
+            transcoding.encode(plan(source), folder, job.advance, picture=chunk, sound=False)
+
+
+@task(queue="media", max_attempts=3, time_limit=timedelta(hours=1), permanent=NotPlayable)
+def encode_sound(job: Job, video_id: str, generation: str) -> None:
+    with part(job, generation, "sound") as folder, playable(job, Video.objects.get(pk=video_id)) as source:
+        if folder:
+            transcoding.encode(plan(source), folder, job.advance, picture=None)
+
+
+@contextmanager
+def playable(job: Job, video: Video) -> Iterator[Path]:
+    """The uploaded file. If it cannot be played, nothing of it is kept."""
+    try:
+        with publishing.playable(video) as source:
+            yield source
+    except NotPlayable:
+        discard_parts(job.parent_id or job.pk)
+        raise
 
 
 @task(time_limit=timedelta(minutes=30))

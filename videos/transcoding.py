@@ -6,7 +6,7 @@ from pathlib import Path
 
 from videos import ffmpeg, filters, storyboard
 from videos.packaging import FRAMES, POSTER, SOUND, Package, clock, package
-from videos.planning import WHOLE, Chunk, Plan, Rung, plan
+from videos.planning import WHOLE, Chunk, Plan, Rung
 from videos.probing import UNDECODABLE, NotPlayable
 
 logger = logging.getLogger(__name__)
@@ -27,12 +27,11 @@ class TranscodingFailed(Exception):
     """
 
 
-def transcode(source: Path, folder: Path, on_progress: OnProgress) -> Package:
-    """All of it in one step: what is published of `source`, in a folder in `folder`. Raises as `encode()` does."""
-    planned = plan(source)
-    encode(planned, folder / "encoded", on_progress)
-    sound = folder / "encoded" / SOUND if planned.media.has_audio else None
-    return package(planned, [folder / "encoded"], sound, folder / "package")
+def transcode(plan: Plan, folder: Path, on_progress: OnProgress) -> Package:
+    """All of it in one step: what is to be published, in a folder in `folder`. Raises as `encode()` does."""
+    encode(plan, folder / "encoded", on_progress)
+    sound = folder / "encoded" / SOUND if plan.media.has_audio else None
+    return package(plan, [folder / "encoded"], sound, folder / "package")
 
 
 def encode(

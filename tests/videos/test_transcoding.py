@@ -16,7 +16,7 @@ from tests import media
 from videos import ffmpeg, planning, probing, transcoding
 from videos.planning import ladder, plan
 from videos.probing import NotPlayable, probe
-from videos.transcoding import TranscodingFailed, encode, transcode
+from videos.transcoding import TranscodingFailed, encode
 
 
 @pytest.fixture(scope="session")
@@ -205,8 +205,8 @@ def test_what_on_progress_raises_ends_ffmpeg(long_source, tmp_path):
 def test_ffmpeg_dies_with_a_killed_worker(long_source, tmp_path):
     script = (
         "import sys, django; django.setup()\n"
-        "from pathlib import Path; from videos.transcoding import transcode\n"
-        "transcode(Path(sys.argv[1]), Path(sys.argv[2]), lambda *_: print('working', flush=True))"
+        "from pathlib import Path; from videos.planning import plan; from videos.transcoding import transcode\n"
+        "transcode(plan(Path(sys.argv[1])), Path(sys.argv[2]), lambda *_: print('working', flush=True))"
     )
     worker = subprocess.Popen([sys.executable, "-c", script, long_source, tmp_path], stdout=subprocess.PIPE)
     assert worker.stdout.readline() == b"working\n"
@@ -315,6 +315,10 @@ def test_ffmpeg_would_not_read_it_even_if_ffprobe_were_fooled(theirs, tmp_path, 
 
 class Cancelled(Exception):
     pass
+
+
+def transcode(source, folder, on_progress):
+    return transcoding.transcode(plan(source), folder, on_progress)
 
 
 def ignore(fraction, note):
