@@ -106,7 +106,6 @@ def test_every_order_is_a_line(year, make):
         found = list(csv.DictReader(file))
     assert tuple(found[0]) == rows.HEADER
     assert len(found) == 4000
-    assert [line["ordered_at_utc"] for line in found] == sorted(line["ordered_at_utc"] for line in found)
     by_id = {line["order"]: line for line in found}
     for order in Order.objects.select_related("product", "owner")[:20]:
         line = by_id[str(order.pk)]
@@ -122,7 +121,8 @@ def test_other_databases_write_the_same_lines(sell, buyer, staff, make):
     sell("2026-06-11", amount=5, currency="jpy", country="", paid=False)
     sell("2026-06-12", owner=staff)
     path = make(Format.CSV, detail=Detail.ROWS, period=JUNE)
-    assert path.read_bytes().partition(b"\r\n")[2] == b"".join(rows.fetched(JUNE, None))
+    lines = path.read_bytes().partition(b"\r\n")[2].splitlines(keepends=True)
+    assert sorted(lines) == sorted(rows.fetched(JUNE, None))
     assert len(list(rows.fetched(JUNE, buyer))) == 2
     assert make(Format.CSV, detail=Detail.ROWS, period=JUNE, owner=buyer).read_text().count("\n") == 3
 
