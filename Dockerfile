@@ -1,4 +1,9 @@
 # One image for every process. `docker run … worker-media` runs that line of the Procfile.
+FROM node:24-slim AS scripts
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev
+
 FROM python:3.13-slim
 
 RUN apt-get update \
@@ -10,6 +15,7 @@ COPY requirements.txt .
 RUN pip install --no-cache-dir --requirement requirements.txt
 
 COPY . .
+COPY --from=scripts /app/node_modules node_modules
 ENV DEBUG=0 DATA_DIR=/data STATIC_ROOT=/app/static HOST=0.0.0.0
 RUN SECRET_KEY=only-to-build DATA_DIR=/tmp/build python manage.py collectstatic --no-input
 

@@ -11,7 +11,7 @@ help: ## List these commands
 
 install: .venv/dev ## Make or update .venv with all that the commands below need
 
-dev: .venv/run ## Run the site on this machine. PORT and DATA_DIR choose where
+dev: .venv/run node_modules/.package-lock.json ## Run the site on this machine. PORT and DATA_DIR choose where
 	@exec $(BIN)/python manage.py dev
 
 test: .venv/dev browser ## Run the tests. ARGS goes to pytest: make test ARGS="-k cancel"
@@ -51,6 +51,10 @@ browser: .venv/dev ## Install a Chromium for the tests, where there is none
 	@echo "Installing what requirements.txt lists, once"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	@touch .venv/run
+
+# Without it the pages do without: uploads are plain forms, which do not go on after a broken line.
+node_modules/.package-lock.json: package-lock.json
+	@if command -v npm >/dev/null; then echo "Installing what package.json lists, once"; npm ci --silent --omit=dev || true; fi
 
 .venv:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \

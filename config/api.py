@@ -104,10 +104,15 @@ HEADERS = {
     "WWW-Authenticate": header("How to sign in.", "Bearer"),
 }
 
+DESCRIPTION = """Hand in slow work, get a job back at once, and follow it until it has finished.
+
+Large files come to `/api/uploads` by the [tus protocol](https://tus.io/protocols/resumable-upload), and go on where a
+line dropped."""
+
 api = API(
     title="Nightshift",
     version="1",
-    description="Hand in slow work, get a job back at once, and follow it until it has finished.",
+    description=DESCRIPTION,
     urls_namespace="api",
     auth=[Bearer(), Session(csrf=True)],
     renderer=Renderer(),

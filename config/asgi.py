@@ -14,30 +14,46 @@ from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E40
 from django.conf import settings  # noqa: E402
 from starlette.responses import Response  # noqa: E402
 
-from accounts.asgi import ByToken  # noqa: E402
+from accounts.asgi import ByToken, SameOrigin  # noqa: E402
 from config.limits import Limited  # noqa: E402
 from config.problems import CONTENT_TYPE, Problems, problem  # noqa: E402
 from files.serving import media  # noqa: E402
 from notifications import following  # noqa: E402
 from notifications.routing import urlpatterns  # noqa: E402
+from videos import tus  # noqa: E402
 from videos.uploads import UploadLimit, too_large  # noqa: E402
 
 
+def refusal(status: int, detail: str = "", headers: dict[str, str] | None = None) -> Response:
+    return Response(problem(status, detail), status_code=status, headers=headers, media_type=CONTENT_TYPE)
+
+
 async def refuse_large(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    await Response(problem(413, too_large()), status_code=413, media_type=CONTENT_TYPE)(scope, receive, send)
+    await refusal(413, too_large())(scope, receive, send)
+
+
+async def refuse_foreign(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    await refusal(403)(scope, receive, send)
 
 
 site = UploadLimit(django, refuse=refuse_large)
 media_by_user = ByToken(media, otherwise=AuthMiddlewareStack(media))
 sockets = URLRouter(urlpatterns)
 
+uploads = Limited(tus.Tus(refuse=refusal))
+by_session = SameOrigin(AuthMiddlewareStack(uploads), refuse=refuse_foreign)
+uploads_by_user = Problems(ByToken(uploads, otherwise=by_session))
+
 follow = Limited(Problems(following.follow))
 follow_by_user = Problems(ByToken(follow, otherwise=AuthMiddlewareStack(follow)))
 
 
 async def http(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    if scope["path"].startswith(settings.MEDIA_URL):
+    path = scope["path"]
+    if path.startswith(settings.MEDIA_URL):
         await media_by_user(scope, receive, send)
+    elif path == tus.ADDRESS or path.startswith(f"{tus.ADDRESS}/"):
+        await uploads_by_user(scope, receive, send)
     elif following.asked_for(scope):
         await follow_by_user(scope, receive, send)
     else:

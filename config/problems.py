@@ -30,9 +30,12 @@ DETAILS = {
 }
 
 
+TITLES = {460: "Checksum Mismatch"}  # of the tus protocol, which HTTP does not know
+
+
 def problem(status: int, detail: str = "", **more: Any) -> bytes:
     """The body of an error answer. `more` are extension members."""
-    title = HTTPStatus(status).phrase
+    title = TITLES.get(status) or HTTPStatus(status).phrase
     detail = detail or DETAILS.get(status, title)
     return json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail, **more}).encode()
 

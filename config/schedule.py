@@ -15,6 +15,7 @@ SCHEDULE = {
     "remove expired reports": Scheduled("reports.remove_expired", crontab(minute="37")),
     "remove torn uploads": Scheduled("videos.remove_torn_uploads", crontab(minute="7")),
     "remove orphans of videos": Scheduled("videos.remove_orphans", crontab(minute="57")),
+    "tidy uploads": Scheduled("videos.tidy_uploads", crontab(minute="47")),
     "reconcile payments": Scheduled("orders.reconcile_payments", crontab(hour="3", minute="5")),
     "forget expired sessions": Scheduled("accounts.forget_sessions", crontab(minute="27")),
     "mail daily summaries": Scheduled("summaries.mail_summaries", crontab(hour="6", minute="0")),

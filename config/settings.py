@@ -130,6 +130,7 @@ MEDIA_ROOT = DATA_DIR / "media"
 MEDIA_URL = "/media/"
 WORK_DIR = DATA_DIR / "work"  # where tasks keep files until they finish
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"  # on the disk of MEDIA_ROOT, so that keeping an upload is a rename
+UPLOAD_DIR = FILE_UPLOAD_TEMP_DIR / "resumable"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(os.environ.get("STATIC_ROOT") or DATA_DIR / "static")
@@ -142,8 +143,11 @@ STORAGES = {
     },
 }
 WHITENOISE_USE_FINDERS = DEBUG
+# What the pages take from npm. Where it is not installed they do without.
+TUS_CLIENT = BASE_DIR / "node_modules" / "tus-js-client" / "dist"
+STATICFILES_DIRS = [("tus", TUS_CLIENT)] if TUS_CLIENT.exists() else []
 
-for folder in (MEDIA_ROOT, WORK_DIR, FILE_UPLOAD_TEMP_DIR, STATIC_ROOT):
+for folder in (MEDIA_ROOT, WORK_DIR, UPLOAD_DIR, STATIC_ROOT):
     folder.mkdir(parents=True, exist_ok=True)
 
 # --- Messages ---------------------------------------------------------------------------------------------------
@@ -202,6 +206,9 @@ FFMPEG = parts.ffmpeg()
 FFPROBE = parts.ffprobe()
 FFMPEG_CONFINEMENT = os.environ.get("FFMPEG_CONFINEMENT", "where possible")
 MAX_UPLOAD_BYTES = int(os.environ.get("MAX_UPLOAD_BYTES", str(4 * 1024**3)))
+UPLOAD_QUOTA_BYTES = int(os.environ.get("UPLOAD_QUOTA_BYTES", str(100 * 1024**3)))  # of a person, with open uploads
+MAX_OPEN_UPLOADS = int(os.environ.get("MAX_OPEN_UPLOADS", "100"))  # of a person
+UPLOAD_LIFE = timedelta(seconds=float(os.environ.get("UPLOAD_LIFE_SECONDS") or 3 * 24 * 3600))  # since bytes arrived
 CHUNK_SECONDS = float(os.environ.get("CHUNK_SECONDS", "30"))  # of a video: what one job encodes, and a crash repeats
 
 # --- Payments ---------------------------------------------------------------------------------------------------

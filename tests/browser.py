@@ -1,6 +1,6 @@
 """The browser of the tests: the machine's own Chromium, else one from a package.
 
-`python -m tests.browser` installs one where there is none; `make test` does so first.
+`python -m tests.browser` installs one where there is none, and the scripts of the pages; `make test` does so first.
 """
 
 import os
@@ -67,8 +67,15 @@ def find() -> str | None:
 
 
 def install() -> None:
+    install_scripts()
     if not find() and not from_debian():
         from_npm()
+
+
+def install_scripts() -> None:
+    """What the pages take from npm, and the tests of it."""
+    if not all((ROOT / "node_modules" / name).exists() for name in ("tus-js-client", "jasmine-core")):
+        npm_ci()
 
 
 def from_debian() -> bool:
@@ -86,10 +93,14 @@ def from_npm() -> None:
     """The package holds Chromium compressed, and unpacks it into the folder for temporary files."""
     print("Installing the Chromium of @sparticuz/chromium for the tests, once", flush=True)
     env = {**os.environ, "PATH": with_node(), "TMPDIR": str(UNPACKED)}
-    subprocess.run(["npm", "ci", "--silent"], cwd=ROOT, env=env, check=True)
+    npm_ci()
     UNPACKED.mkdir(parents=True, exist_ok=True)
     unpack = 'import("@sparticuz/chromium").then(chromium => chromium.default.executablePath())'
     subprocess.run(["node", "--eval", unpack], cwd=ROOT, env=env, check=True)
+
+
+def npm_ci() -> None:
+    subprocess.run(["npm", "ci", "--silent"], cwd=ROOT, env={**os.environ, "PATH": with_node()}, check=True)
 
 
 def with_node() -> str:

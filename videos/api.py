@@ -79,12 +79,13 @@ def _address(file: FieldFile, video: Video) -> str | None:
 def upload_video(request: ApiRequest, file: File[UploadedFile], title: Form[str] = "") -> HttpResponse:
     """Answers as soon as the file is stored, with the job that transcodes it. Without a title, the file's name is.
 
-    Send an `Idempotency-Key` to be able to send the request again.
+    Send an `Idempotency-Key` to be able to send the request again. Large files go better by tus, at `/api/uploads`:
+    an upload by tus goes on where the line dropped.
     """
     try:
         video = uploads.receive(request.auth, file, title)
     except uploads.Refused as refusal:
-        raise HttpError(413 if isinstance(refusal, uploads.TooLarge) else 422, str(refusal)) from refusal
+        raise HttpError(refusal.status, str(refusal)) from refusal
     assert video.job
     return accepted(video.job)
 

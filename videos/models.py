@@ -1,14 +1,17 @@
 """A video and what has been made of it. Its state is that of its job: it is kept nowhere else."""
 
+import base64
 import uuid
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Self
 
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import models, transaction
 from django.urls import reverse
+from django.utils import timezone
 
 from jobs.models import Job
 from jobs.workspace import discard_parts
@@ -51,6 +54,11 @@ class Video(models.Model):
     def folder(self) -> str:
         """Where its files are, in the storage."""
         return f"{FOLDER}/{self.pk}"
+
+    @property
+    def original_name(self) -> str:
+        """Where its original is put. `original` says where it is."""
+        return f"{self.folder}/original"
 
     def discard_original(self) -> None:
         """Remove the uploaded file, which cannot be played, and remember that it is gone."""
@@ -97,3 +105,88 @@ class Rendition(models.Model):
 
     def __str__(self) -> str:
         return f"{self.video} {self.name}"
+
+
+class UploadQuerySet(models.QuerySet["Upload"]):
+    def open(self) -> Self:
+        """Those that can still go on."""
+        return self.filter(video=None, expires_at__gt=timezone.now())
+
+
+class Upload(models.Model):
+    """What somebody sends, from its announcement on. It becomes the video that has the same id.
+
+    How much of it is here is kept in no column: it is the size of its file. So a crash at any moment leaves the two
+    in agreement, and no row is written for a byte. What is left of a finished one counts its bytes against the quota,
+    for as long as there is the video.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads")
+    length = models.PositiveBigIntegerField(help_text="In bytes, as announced.")
+    metadata = models.TextField(blank=True, help_text="The header Upload-Metadata, as sent.")
+    partial = models.BooleanField(default=False, help_text="Becomes no video, but a part of another upload.")
+    parts = models.TextField(blank=True, help_text="Of one put together, their addresses as sent.")
+    unverified_from = models.PositiveBigIntegerField(
+        null=True, help_text="What its file holds from here on waits for its checksum."
+    )
+    expires_at = models.DateTimeField(help_text="Removed after this moment, unless more arrives.")
+    video = models.OneToOneField(Video, null=True, on_delete=models.CASCADE, help_text="Set once it is finished.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = UploadQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.pk} of {self.length} bytes"
+
+    @property
+    def said(self) -> dict[str, str]:
+        """What its sender said of it."""
+        return described(self.metadata)
+
+    @property
+    def file_name(self) -> str:
+        return self.said.get("filename") or self.said.get("name") or ""
+
+    @property
+    def modified(self) -> str:
+        """When the file was last changed, as a browser has it. Tells whether the same file is chosen again."""
+        return self.said.get("modified", "")
+
+    @property
+    def expired(self) -> bool:
+        return self.video_id is None and self.expires_at <= timezone.now()
+
+    @property
+    def path(self) -> Path:
+        """Where its bytes arrive."""
+        return settings.UPLOAD_DIR / str(self.pk)
+
+    @property
+    def offset(self) -> int:
+        """How many of its bytes are here. Asks the disk."""
+        if self.video_id:
+            return self.length
+        if self.unverified_from is not None:
+            return self.unverified_from
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:  # renamed, by a process that died before it could commit, or just now
+            return self.length if default_storage.exists(Video(pk=self.pk).original_name) else 0
+
+    @property
+    def complete(self) -> bool:
+        return self.offset == self.length
+
+    @property
+    def fraction(self) -> float:
+        return self.offset / self.length
+
+
+def described(metadata: str) -> dict[str, str]:
+    """What the header Upload-Metadata says: pairs of a key and a value in Base64. Raises ValueError."""
+    pairs = (pair.strip().partition(" ") for pair in metadata.split(",") if pair.strip())
+    return {key: base64.b64decode(value, validate=True).decode() for key, _, value in pairs}

@@ -92,3 +92,10 @@ def remove_orphans(job: Job) -> int:
         removed += number
         job.advance(None, f"{removed} removed")
     return removed
+
+
+@task()
+def tidy_uploads(job: Job) -> int:
+    from videos import resumable  # which enqueues the task above
+
+    return resumable.tidy()

@@ -1,4 +1,4 @@
-"""From an uploaded file to a video and the job that transcodes it."""
+"""From an uploaded file to a video and the job that transcodes it. In several requests: see `resumable`."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -9,9 +9,11 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
+from django.db.models import Sum
 from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
 
-from videos.models import Video
+from videos.models import Upload, Video
 from videos.tasks import transcode_video
 
 ASGIApp = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -23,28 +25,61 @@ FORM_BYTES = 64 * 1024
 class Refused(Exception):
     """The upload cannot become a video. The message says why, to the person who sent it."""
 
+    status = 422
+
 
 class TooLarge(Refused):
-    pass
+    status = 413
 
 
 def receive(owner: Any, file: UploadedFile, title: str) -> Video:
     """Keep the file, and make its video and its job in one transaction. Raises Refused."""
-    if not file.size:
-        raise Refused("This file is empty. Choose another and upload it again.")
-    if file.size > settings.MAX_UPLOAD_BYTES:
-        raise TooLarge(too_large())
+    length = file.size or 0
+    check_length(length)
+    check_quota(owner, length)
     video = Video(owner=owner, title=one_line(title) or title_from(file.name or ""))
-    video.original = default_storage.save(f"{video.folder}/original", file)
+    video.original = default_storage.save(video.original_name, file)
     try:
         with transaction.atomic():
-            video.save()
-            video.job = transcode_video.enqueue(video_id=str(video.pk), owner=owner, key=str(video.pk))
-            video.save(update_fields=["job"])
+            hand_over(video)
+            Upload.objects.create(pk=video.pk, owner=owner, length=length, video=video, expires_at=timezone.now())
     except BaseException:
         default_storage.delete(video.original.name)
         raise
     return video
+
+
+def hand_over(video: Video) -> None:
+    """Write the video and the job that transcodes it. Inside a transaction."""
+    video.save(force_insert=True)
+    video.job = transcode_video.enqueue(video_id=str(video.pk), owner=video.owner, key=str(video.pk))
+    video.save(update_fields=["job"])
+
+
+# --- limits ---
+
+
+def check_length(length: int) -> None:
+    if not length:
+        raise Refused("This file is empty. Choose another and upload it again.")
+    if length > settings.MAX_UPLOAD_BYTES:
+        raise TooLarge(too_large())
+
+
+def check_quota(owner: Any, length: int) -> None:
+    """Counted as announced, and for as long as there is the video and its original."""
+    counted = Upload.objects.filter(owner=owner).exclude(video__original="")
+    room = settings.UPLOAD_QUOTA_BYTES - (counted.aggregate(sum=Sum("length"))["sum"] or 0)
+    if length > room:
+        left = filesizeformat(max(0, room))
+        raise TooLarge(f"There is no room for this file: you have {left} left. Delete videos that you no longer need.")
+
+
+def too_large() -> str:
+    return f"This file is too large. Videos may have up to {filesizeformat(settings.MAX_UPLOAD_BYTES)}."
+
+
+# --- names ---
 
 
 def one_line(text: str) -> str:
@@ -55,10 +90,6 @@ def one_line(text: str) -> str:
 def title_from(file_name: str) -> str:
     """A title for a video that was given none: `my_holiday.mov` becomes `my holiday`."""
     return one_line(PurePosixPath(file_name.replace("\\", "/")).stem.replace("_", " ")) or "Untitled"
-
-
-def too_large() -> str:
-    return f"This file is too large. Videos may have up to {filesizeformat(settings.MAX_UPLOAD_BYTES)}."
 
 
 class UploadLimit:

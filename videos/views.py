@@ -11,10 +11,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from jobs.models import Job, JobQuerySet
-from videos import uploads
+from videos import resumable, tus, uploads
 from videos.models import Video
 
 ON_A_PAGE = 24
+CHUNK_BYTES = 16 * 1024 * 1024  # in one request of the page: what a broken line can cost, if a proxy keeps it back
 
 
 @login_required
@@ -24,7 +25,14 @@ def library(request: HttpRequest) -> HttpResponse:
         return _upload(request)
     videos = Paginator(Video.objects.of(request.user), ON_A_PAGE).get_page(request.GET.get("page"))
     limit = {"max_upload_bytes": settings.MAX_UPLOAD_BYTES, "too_large": uploads.too_large()}
-    return render(request, "videos/library.html", {"videos": videos, **limit})
+    return render(request, "videos/library.html", {"videos": videos, **limit, **_resumable(request)})
+
+
+def _resumable(request: HttpRequest) -> dict[str, object]:
+    """What it takes to send by tus, where its client is installed, and to go on with what was begun."""
+    if not settings.TUS_CLIENT.exists():
+        return {}
+    return {"tus": tus.ADDRESS, "chunk_bytes": CHUNK_BYTES, "begun": resumable.begun(request.user)}
 
 
 def _upload(request: HttpRequest) -> HttpResponse:

@@ -117,6 +117,9 @@ def test_without_a_websocket_the_page_asks(library: Page, site: Stack, small_cli
 
 
 def test_a_server_that_was_away_is_found_again(library: Page, site: Stack, small_clip: Path) -> None:
+    """Also where the tus client is not installed, so that a file is sent as a form. With it: test_resuming_page.py."""
+    library.route("**/tus/*", lambda route: route.abort())
+    library.reload()
     expect(library.get_by_text("Live", exact=True)).to_be_visible()
 
     site.stop("web")

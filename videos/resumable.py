@@ -1,0 +1,262 @@
+"""Uploads that are sent in as many requests as it takes, and become a video once all of it is here.
+
+What has arrived is in one file for each, in `UPLOAD_DIR`, and the size of that file is the truth about how much it is:
+it cannot disagree with itself, whatever crashes, and no row is written for a byte.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.files import File
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.utils import timezone
+
+from videos.models import Upload, Video
+from videos.uploads import Refused, check_length, check_quota, hand_over, one_line, title_from
+
+COPIED_AT_ONCE = 64 * 1024 * 1024  # bytes
+STRAY = timedelta(hours=1)  # a file without a row that is older belongs to nobody
+
+
+class TooMany(Refused):
+    status = 429
+
+
+class NotThere(Refused):
+    """There is no such upload, or it is another person's."""
+
+    status = 404
+
+
+class Expired(Refused):
+    status = 410
+
+
+class Busy(Refused):
+    """Another request is writing to it."""
+
+    status = 423
+
+
+# --- arriving ---
+
+
+@transaction.atomic
+def begin(owner: Any, length: int, metadata: str = "", *, partial: bool = False) -> Upload:
+    """Announce an upload of so many bytes. Raises Refused."""
+    check_length(length)
+    # One at a time for each person, so that two announced at once do not both take the last room.
+    get_user_model().objects.select_for_update(no_key=True).get(pk=owner.pk)
+    if Upload.objects.open().filter(owner=owner).count() >= settings.MAX_OPEN_UPLOADS:
+        raise TooMany("You have begun too many uploads. Finish or cancel some of them first.")
+    check_quota(owner, length)
+    upload = Upload(owner=owner, length=length, metadata=metadata, partial=partial, expires_at=expiry())
+    upload.path.touch()  # before there is the row: a row always has its file
+    upload.save(force_insert=True)
+    return upload
+
+
+def find(owner: Any, upload_id: UUID) -> Upload:
+    """Raises NotThere, Expired."""
+    upload = Upload.objects.filter(pk=upload_id, owner=owner).first()
+    if upload is None:
+        raise NotThere("There is no such upload. Begin a new one.")
+    if upload.expired:
+        raise Expired("Nothing arrived for too long, so this upload was given up. Begin a new one.")
+    return upload
+
+
+def begun(owner: Any) -> list[Upload]:
+    """Those of a person that wait for more to be sent."""
+    uploads = Upload.objects.open().filter(owner=owner, partial=False)
+    return [upload for upload in uploads if not upload.complete]
+
+
+@contextmanager
+def opened(upload: Upload) -> Iterator[int]:
+    """Its file, to append to, while nobody else may. Raises Busy, NotThere.
+
+    The lock is the kernel's, on the file: it holds between all web processes that share the disk, and a process that
+    dies lets go of it. What a process that died had written without knowing its checksum is cut off.
+    """
+    try:
+        file = os.open(upload.path, os.O_WRONLY | os.O_APPEND)
+    except FileNotFoundError:
+        raise NotThere("There is no such upload any more.") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield file
+    except BlockingIOError:
+        raise Busy("Another request is still sending to this upload. Try again in a moment.") from None
+    finally:
+        os.close(file)
+
+
+def reload(upload: Upload, file: int) -> None:
+    """Once the file is locked: look at the row anew, and cut off what a dead process left. Raises NotThere."""
+    try:
+        upload.refresh_from_db()
+    except Upload.DoesNotExist:
+        raise NotThere("There is no such upload any more.") from None
+    if upload.unverified_from is not None:
+        os.ftruncate(file, upload.unverified_from)
+        note(upload)
+
+
+def note(upload: Upload, unverified_from: int | None = None) -> None:
+    """Write down that more arrived, or is about to and waits for its checksum from there on. Raises NotThere."""
+    upload.unverified_from, upload.expires_at = unverified_from, expiry()
+    if not Upload.objects.filter(pk=upload.pk).update(unverified_from=unverified_from, expires_at=upload.expires_at):
+        raise NotThere("This upload was given up.")
+
+
+# --- becoming a video ---
+
+
+def finish(upload: Upload) -> None:
+    """Make the video of an upload that is all there. Repeated, or after a crash anywhere in it, it does what is left.
+
+    The file is renamed before the commit, to a name that follows from the upload's id. So whoever finds the row
+    unfinished finds the file in one of two places.
+    """
+    with suppress(FileNotFoundError):  # it has been renamed already
+        flush(upload.path)  # whoever hears that all is here may throw the original away
+    with transaction.atomic():
+        kept = Upload.objects.select_for_update().filter(pk=upload.pk).first()
+        if kept is None:
+            raise NotThere("There is no such upload any more.")
+        if kept.video_id is None:
+            kept.video = video_of(kept)
+            kept.save(update_fields=["video"])
+    upload.video_id = kept.video_id
+
+
+def video_of(upload: Upload) -> Video:
+    video = Video(pk=upload.pk, owner=upload.owner, title=title_of(upload))
+    video.original = video.original_name
+    if upload.path.exists():
+        with upload.path.open("rb") as file:
+            default_storage.save(video.original_name, Whole(file))
+    hand_over(video)
+    return video
+
+
+def title_of(upload: Upload) -> str:
+    return one_line(upload.said.get("title", "")) or title_from(upload.file_name)
+
+
+class Whole(File):
+    """A file that the storage may take as it is, by renaming it."""
+
+    def temporary_file_path(self) -> str:
+        return str(self.name)
+
+
+def flush(path: Path) -> None:
+    """Have the disk hold it."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+# --- putting parts together ---
+
+
+def concatenate(owner: Any, ids: list[UUID], metadata: str, parts: str) -> Upload:
+    """Put partial uploads together, which ends them. Asked again, returns what it made. Raises Refused."""
+    if ids and (made := Upload.objects.filter(owner=owner, parts=parts).first()):
+        return made
+    pieces = [find(owner, upload_id) for upload_id in ids]
+    if not pieces or not all(piece.partial and piece.complete for piece in pieces):
+        raise Refused("Only partial uploads that are complete can be put together.")
+    whole = Upload(owner=owner, metadata=metadata, parts=parts, expires_at=expiry())
+    whole.length = sum(piece.length for piece in pieces)
+    check_length(whole.length)
+    try:
+        copy([piece.path for piece in pieces], whole.path)
+        return replace(pieces, whole)
+    except FileNotFoundError:
+        raise NotThere("A part of this upload is not there any more.") from None
+    finally:
+        if not Upload.objects.filter(pk=whole.pk).exists():
+            whole.path.unlink(missing_ok=True)
+
+
+def copy(sources: list[Path], target: Path) -> None:
+    """One after the other, inside the kernel."""
+    with target.open("wb") as out:
+        for source in sources:
+            with source.open("rb") as part:
+                while os.copy_file_range(part.fileno(), out.fileno(), COPIED_AT_ONCE):
+                    pass
+
+
+@transaction.atomic
+def replace(pieces: list[Upload], whole: Upload) -> Upload:
+    """Exchange the rows of the parts for that of the whole, unless somebody else just did."""
+    get_user_model().objects.select_for_update(no_key=True).get(pk=whole.owner_id)
+    if made := Upload.objects.filter(owner=whole.owner, parts=whole.parts).first():
+        return made
+    whole.save(force_insert=True)
+    for piece in pieces:
+        remove(piece)
+    return whole
+
+
+# --- giving up ---
+
+
+def remove(upload: Upload) -> None:
+    """Give it up, with all that arrived. Of a finished one the video goes, too."""
+    with transaction.atomic():
+        kept = Upload.objects.select_for_update().filter(pk=upload.pk).first()
+        if kept and kept.video:
+            kept.video.remove()
+        elif kept:
+            kept.delete()
+            transaction.on_commit(partial(discard, upload))
+
+
+def discard(upload: Upload) -> None:
+    upload.path.unlink(missing_ok=True)
+    default_storage.delete(Video(pk=upload.pk).original_name)  # where a process that died may have put it
+
+
+def tidy() -> int:
+    """Finish what is all there and was left alone, and remove what has expired. Returns how many were removed."""
+    removed = 0
+    for upload in Upload.objects.filter(video=None):
+        if upload.complete and not upload.partial:
+            finish(upload)
+        elif upload.expired:
+            with suppress(Busy, NotThere), opened(upload):
+                remove(upload)
+                removed += 1
+    remove_strays()
+    return removed
+
+
+def remove_strays() -> None:
+    """Files whose rows were never written, or are gone."""
+    before = (timezone.now() - STRAY).timestamp()
+    old = [path for path in settings.UPLOAD_DIR.iterdir() if path.stat().st_mtime < before]
+    known = {str(pk) for pk in Upload.objects.filter(video=None).values_list("pk", flat=True)}
+    for path in old:
+        if path.name not in known:
+            path.unlink(missing_ok=True)
+
+
+def expiry() -> datetime:
+    return timezone.now() + settings.UPLOAD_LIFE
