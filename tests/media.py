@@ -30,6 +30,14 @@ def clip(
     return made
 
 
+def odd(folder: Path, name: str, *arguments: object) -> Path:
+    """Whatever these arguments of ffmpeg make. They may name another clip by its path."""
+    made = folder / name
+    if not made.exists():
+        _ffmpeg(*arguments, made)
+    return made
+
+
 def longer(whole: Path, times: int) -> Path:
     """The same clip over and over, without the cost of encoding it."""
     made = whole.with_stem(f"{whole.stem} x{times}")

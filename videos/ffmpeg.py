@@ -111,6 +111,14 @@ def ask_ffprobe(question: Sequence[str], path: Path) -> str:
         return b"".join(_output(process, PROBE_TIMEOUT)).decode(errors="replace")
 
 
+@cache
+def has_filters(*names: str) -> bool:
+    """Whether this ffmpeg was built with all of them."""
+    with _started([settings.FFMPEG, "-hide_banner", "-filters"], [], None, PROBE_TIMEOUT) as process:
+        listed = b"".join(_output(process, PROBE_TIMEOUT)).decode().split()
+    return all(name in listed for name in names)
+
+
 def is_confined() -> bool:
     """Whether what strangers send is kept from this machine's network, files and processes."""
     return _can_be_confined(settings.FFMPEG) and _can_be_confined(settings.FFPROBE)

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from django.conf import settings
 
-from videos.probing import Media, probe
+from videos.probing import Media, examine
 
 RUNGS = [480, 720, 1080]  # pixels of the short side
 MAX_FRAME_RATE = 60
+MIN_FRAME_RATE = 1  # else there may be no picture where a player is to begin
 USUAL_FRAME_RATE = 30  # for a file that does not tell
 KEYFRAME_EVERY = 2  # seconds, at least: where a player may begin, and a chunk
 PROGRESSIVE = 720  # pixels of the short side
@@ -81,7 +82,7 @@ class Plan:
 
 def plan(source: Path) -> Plan:
     """Raises NotPlayable where the file is at fault."""
-    media = probe(source)
+    media = examine(source)
     frame_rate = _frame_rate(media)
     keyframe_every = ceil(KEYFRAME_EVERY * frame_rate)
     return Plan(
@@ -116,7 +117,7 @@ def _even(side: int, scale: float) -> int:
 def _frame_rate(media: Media) -> Fraction:
     """1001 is what the rates of television are divided by."""
     told = Fraction(media.frame_rate).limit_denominator(1001) or Fraction(USUAL_FRAME_RATE)
-    return min(told, Fraction(MAX_FRAME_RATE))
+    return max(Fraction(MIN_FRAME_RATE), min(told, Fraction(MAX_FRAME_RATE)))
 
 
 def _chunks(media: Media, frame_rate: Fraction, keyframe_every: int) -> list[Chunk]:

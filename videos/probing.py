@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from videos.ffmpeg import MAX_PIXELS
 
 logger = logging.getLogger(__name__)
 
+MAX_HOURS = 12
+TRIAL_TIMEOUT = 60  # seconds
 MAX_SIDE = 16384  # pixels, where H.264 stops: a picture of few pixels may still be too long
 
 EMPTY = "This file is empty. Upload it again."
@@ -19,6 +21,10 @@ NOT_A_VIDEO = "This file is not a video we can read. Export it as MP4 and upload
 NO_PICTURE = "This file has no video in it, only sound or other data. Upload the video itself."
 UNDECODABLE = "This video is in a format we cannot read. Export it as MP4 (H.264) and upload it again."
 TOO_LARGE = "This video is larger than 8K, the most we can convert. Export it smaller and upload it again."
+TOO_LONG = f"This video is longer than {MAX_HOURS} hours, the most we can convert. Cut it into parts and upload them."
+PROTECTED = "This video is copy-protected, so it cannot be converted. Upload one without protection."
+SOUNDLESS = "The sound is in a format we cannot read, so this video plays without it."
+PALE = "This video has HDR colours, which could not be converted here, so they look pale."
 NO_INDEX = "This file is incomplete, or not a video. Upload the whole file again, or export it as MP4 first."
 
 # What ffprobe says when it gives up, and what we say.
@@ -30,12 +36,22 @@ SENTENCES = {
 FACTS = ":".join(
     [
         "format=format_name,start_time,duration",
-        "stream=index,codec_type,codec_name,width,height,sample_aspect_ratio,avg_frame_rate,duration",
+        "stream=index,codec_type,codec_name,codec_tag_string,width,height,sample_aspect_ratio,avg_frame_rate,duration,"
+        "field_order,color_transfer",
         "stream_disposition=attached_pic",
         "stream_side_data=rotation",
         "stream_tags=DURATION",
     ]
 )
+
+# What an MP4 calls a stream that is encrypted, by ISO/IEC 14496-12 and by Apple.
+ENCRYPTED = {"encv", "enca", "drmi", "drms"}
+INTERLACED = {"tt", "bb", "tb", "bt"}
+
+# Transfer functions of ITU-R BT.2100, PQ and HLG: brighter than a common screen can be.
+HDR = {"smpte2084", "arib-std-b67"}
+
+TONE_MAPPING = ["zscale", "tonemap"]  # filters that some ffmpegs were built without
 
 # Containers whose figures count from zero. Those of the others count from the first frame, wherever that may be.
 COUNTED_FROM_ZERO = {"matroska,webm", "asf"}
@@ -61,10 +77,48 @@ class Media:
     video_stream: int  # index of the stream to show, which cover art is not
     audio_stream: int | None  # index of the stream to play
     container: str = ""  # as ffprobe names its kind, such as "matroska,webm"
+    interlaced: bool = False
+    transfer: str = ""  # from stored numbers to light, by ffmpeg's name
+    turns_right: bool = True  # False: it says to be turned by an angle that no camera is held at, which is not done
+    remark: str = ""  # what its owner should know about it
 
     @property
     def has_audio(self) -> bool:
         return self.audio_stream is not None
+
+    @property
+    def is_hdr(self) -> bool:
+        return self.transfer in HDR
+
+
+def examine(path: Path) -> Media:
+    """Look into an uploaded file, and try whether its picture and its sound can be decoded.
+
+    Sound that cannot is left out, and the remark says so. Raises as `probe()` does.
+    """
+    media = probe(path)
+    if media.duration > MAX_HOURS * 3600:
+        raise NotPlayable(TOO_LONG)
+    if not decodes(path, media.video_stream):
+        raise NotPlayable(UNDECODABLE)
+    if media.audio_stream is not None and not decodes(path, media.audio_stream):
+        media = replace(media, audio_stream=None, remark=SOUNDLESS)
+    if media.is_hdr and not ffmpeg.has_filters(*TONE_MAPPING):
+        media = replace(media, remark=f"{media.remark} {PALE}".strip())
+    return media
+
+
+def decodes(path: Path, stream: int) -> bool:
+    """Whether ffmpeg can make anything of the first packets of a stream."""
+    trial = ["-map", f"0:{stream}", "-frames", "1", "-f", "null", "-"]
+    try:
+        ffmpeg.run(["-abort_on", "empty_output", *ffmpeg.untrusted(path), *trial], reads=[path], timeout=TRIAL_TIMEOUT)
+    except ffmpeg.Failed as failed:
+        if failed.is_ours:
+            raise
+        logger.info("ffmpeg cannot decode stream %d of %s: %s", stream, path, failed.said)
+        return False
+    return True
 
 
 def probe(path: Path) -> Media:
@@ -85,6 +139,10 @@ def probe(path: Path) -> Media:
         video_stream=video["index"],
         audio_stream=audio["index"] if audio else None,
         container=report["format"]["format_name"],
+        interlaced=video.get("field_order") in INTERLACED,
+        transfer=video.get("color_transfer", ""),
+        turns_right=_rotation(video) % 90 == 0,
+        remark="" if audio or not _has_sound(report["streams"]) else SOUNDLESS,
     )
 
 
@@ -115,6 +173,8 @@ def _video(streams: list[Facts]) -> Facts:
     videos = [stream for stream in pictures if not stream["disposition"]["attached_pic"]]
     if not videos:
         raise NotPlayable(NO_PICTURE)
+    if all(video.get("codec_tag_string") in ENCRYPTED for video in videos):
+        raise NotPlayable(PROTECTED)
     decodable = [video for video in videos if "codec_name" in video and video.get("width")]
     if not decodable:
         raise NotPlayable(UNDECODABLE)
@@ -126,15 +186,23 @@ def _audio(streams: list[Facts]) -> Facts | None:
     return next((stream for stream in streams if stream["codec_type"] == "audio" and "codec_name" in stream), None)
 
 
+def _has_sound(streams: list[Facts]) -> bool:
+    return any(stream["codec_type"] == "audio" for stream in streams)
+
+
 def _displayed_size(video: Facts) -> tuple[int, int]:
     """Width and height as people see them: the file may store pixels that are not square, lying on their side."""
     width = round(video["width"] * (_ratio(video.get("sample_aspect_ratio")) or 1))
     height = video["height"]
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise NotPlayable(TOO_LARGE)
+    return (height, width) if _rotation(video) % 180 == 90 else (width, height)
+
+
+def _rotation(video: Facts) -> int:
+    """Degrees by which the picture is to be turned."""
     rotations = [data["rotation"] for data in video.get("side_data_list", []) if "rotation" in data]
-    lying = rotations and round(rotations[0]) % 180 == 90
-    return (height, width) if lying else (width, height)
+    return round(rotations[0]) if rotations else 0
 
 
 def _ratio(text: str | None) -> float | None:

@@ -25,8 +25,10 @@ def transcode_video(job: Job, video_id: str) -> None:
     video = Video.objects.get(pk=video_id)
     with workspace(job) as folder:
         with playable(job, video) as source:
-            package = transcode(job, plan(source), folder)
-        with publishing.stored(package, video, attempt=job.lease_token) as where, job.finishing({"video": video_id}):
+            planned = plan(source)
+            package = transcode(job, planned, folder)
+        result = {"video": video_id, "remark": planned.media.remark}
+        with publishing.stored(package, video, attempt=job.lease_token) as where, job.finishing(result):
             publishing.publish(video, package, where)
     discard_parts(job.pk)
 

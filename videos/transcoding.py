@@ -2,18 +2,20 @@
 
 import logging
 from collections.abc import Callable
+from math import ceil
 from pathlib import Path
 
 from videos import ffmpeg, filters, storyboard
 from videos.packaging import FRAMES, POSTER, SOUND, Package, clock, package
 from videos.planning import WHOLE, Chunk, Plan, Rung
-from videos.probing import UNDECODABLE, NotPlayable
+from videos.probing import UNDECODABLE, NotPlayable, decodes
 
 logger = logging.getLogger(__name__)
 
 DAMAGED = "This video is damaged: most of it cannot be shown. Export it again and upload the new file."
 
 MARGIN = 1  # seconds before a chunk from which on frames are decoded, since times in files are not always exact
+OVERTIME = 10  # seconds by which a video may be longer than it promised
 TOO_MANY_ERRORS = 69  # ffmpeg's exit status when two thirds of the frames could not be decoded
 ANONYMOUS = ["-map_metadata", "-1", "-map_chapters", "-1"]  # a phone writes where it was into its films
 
@@ -66,7 +68,7 @@ def arguments(plan: Plan, folder: Path, *, picture: Chunk | None = WHOLE, sound:
         "-y",
         *(["-abort_on", "empty_output"] if picture and not picture.start else []),  # to write nothing is a failure
         *(_seek(plan, picture) if picture and picture != WHOLE else []),
-        *ffmpeg.untrusted(plan.source),
+        *filters.opened(plan.source, plan.media),
         *(_picture(plan, picture, folder) if picture else []),
         *(_sound(plan, folder) if sound and plan.media.has_audio else []),
     ]
@@ -93,12 +95,14 @@ def _picture(plan: Plan, chunk: Chunk, folder: Path) -> list[str]:
 
 
 def _timing(plan: Plan, chunk: Chunk) -> str:
-    """fps numbers the frames, at a constant rate from the beginning of the file; trim cuts by these numbers."""
-    numbered = f"fps={plan.frame_rate}" + ("" if chunk.start else ":start_time=0")
-    if chunk == WHOLE:
-        return numbered
-    end = "" if chunk.end is None else f":end_pts={chunk.end}"
-    return f"{numbered},trim=start_pts={chunk.start}{end},setpts=PTS-{chunk.start}"
+    """fps numbers the frames, at a constant rate from the beginning of the file; trim cuts by these numbers.
+
+    Also where the file should have ended: a frame that says it is shown for days would be repeated until all memory
+    is full.
+    """
+    numbered = f"fps={plan.frame_rate}:eof_action=pass" + ("" if chunk.start else ":start_time=0")
+    end = ceil((plan.media.duration + OVERTIME) * plan.frame_rate) if chunk.end is None else chunk.end
+    return f"{numbered},trim=start_pts={chunk.start}:end_pts={end},setpts=PTS-{chunk.start}"
 
 
 def _rendition(plan: Plan, rung: Rung, folder: Path) -> list[str]:
@@ -130,19 +134,9 @@ def _failure(failed: ffmpeg.Failed, plan: Plan) -> Exception:
     """Whose fault was it? The file's only if ffmpeg cannot show one frame of it with nothing else to do."""
     if failed.status == TOO_MANY_ERRORS:
         return NotPlayable(DAMAGED)
-    if failed.is_ours or _decodes(plan):
+    if failed.is_ours or decodes(plan.source, plan.media.video_stream):
         return TranscodingFailed(f"ffmpeg {failed}.")
     return NotPlayable(UNDECODABLE)
-
-
-def _decodes(plan: Plan) -> bool:
-    one_frame = ["-map", f"0:{plan.media.video_stream}", "-frames:v", "1", "-f", "null", "-"]
-    try:
-        given = ["-abort_on", "empty_output", *ffmpeg.untrusted(plan.source), *one_frame]
-        ffmpeg.run(given, reads=[plan.source], timeout=60)
-    except ffmpeg.Failed as failed:
-        return failed.is_ours  # then the trial proves nothing
-    return True
 
 
 def _frames(plan: Plan, folder: Path) -> int:

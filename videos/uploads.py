@@ -83,8 +83,11 @@ def too_large() -> str:
 
 
 def one_line(text: str) -> str:
-    """As a title can be, without the control characters that PostgreSQL does not store and no page shows."""
-    return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", text).split())[:200]
+    """As a title can be, without the control characters that PostgreSQL does not store and no page shows.
+
+    Nor those that turn the direction of what follows: they would disguise the text around a title.
+    """
+    return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", " ", text).split())[:200]
 
 
 def title_from(file_name: str) -> str:

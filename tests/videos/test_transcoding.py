@@ -179,9 +179,10 @@ def test_progress_rises_to_the_end(source, tmp_path):
 
 
 def test_on_progress_is_called_while_ffmpeg_is_silent(source, tmp_path, settings):
+    planned = plan(source)
     settings.FFMPEG = program(tmp_path, "exec sleep 60")
     with pytest.raises(Cancelled):
-        transcode(source, tmp_path, cancel_at_call(3))
+        encode(planned, tmp_path / "encoded", cancel_at_call(3))
 
 
 # ---- Cancelled, killed, failed
@@ -235,15 +236,16 @@ def test_a_full_disk_is_worth_a_retry(source, tmp_path, monkeypatch):
 
 def test_a_missing_ffmpeg_is_worth_a_retry(source, tmp_path, settings):
     settings.FFMPEG = "/nowhere/ffmpeg"
-    with pytest.raises(TranscodingFailed):
+    with pytest.raises(ffmpeg.Failed):
         transcode(source, tmp_path, ignore)
 
 
 def test_a_talkative_ffmpeg_is_heard_out(source, tmp_path, settings):
+    planned = plan(source)
     settings.FFMPEG_CONFINEMENT = "off"  # confined, the first process of its world cannot kill itself
     settings.FFMPEG = program(tmp_path, "yes complaint | head -c 1000000 >&2; echo the reason >&2; kill -TERM $$")
     with pytest.raises(TranscodingFailed):
-        transcode(source, tmp_path, ignore)
+        encode(planned, tmp_path / "encoded", ignore)
 
 
 # ---- Not playable
@@ -301,7 +303,7 @@ def test_a_playlist_cannot_read_another_persons_video(theirs, tmp_path, name, pl
 def test_ffmpeg_would_not_read_it_even_if_ffprobe_were_fooled(theirs, tmp_path, monkeypatch, name, playlist):
     upload = upload_beside(theirs, name, playlist)
     fooled = probing.Media(1, 640, 360, frame_rate=10, video_stream=0, audio_stream=None)
-    monkeypatch.setattr(planning, "probe", lambda path: fooled)
+    monkeypatch.setattr(planning, "examine", lambda path: fooled)
     arguments = functools.partial(transcoding.arguments, plan(upload), tmp_path)
     with pytest.raises(ffmpeg.Failed):
         ffmpeg.run(arguments(), reads=[upload], folder=tmp_path)
