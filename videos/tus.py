@@ -234,6 +234,7 @@ async def write(body: AsyncIterator[bytes], file: int, upload: Upload, checksum:
 
 
 def write_all(file: int, piece: bytes) -> None:
+    """To memory, from which the kernel brings it to the disk: too quick for a thread to be worth its while."""
     rest = memoryview(piece)
     try:
         while rest:
