@@ -22,7 +22,9 @@ LEASE = 3
 
 @pytest.fixture(params=["postgres", "sqlite"] if os.environ.get("CHAOS") == "long" else [None])
 def site(request, make_stack):
-    return make_stack(database=request.param, JOB_LEASE_SECONDS=str(LEASE))
+    return make_stack(
+        database=request.param, only=["web", "worker-media", "clock", "valkey"], JOB_LEASE_SECONDS=str(LEASE)
+    )
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 
 @pytest.fixture(scope="module")
 def site(make_module_stack) -> Stack:
-    return make_module_stack(JOB_LEASE_SECONDS="3")
+    return make_module_stack(only=["web", "worker-media", "clock", "valkey"], JOB_LEASE_SECONDS="3")
 
 
 @pytest.fixture

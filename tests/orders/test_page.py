@@ -23,7 +23,11 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def site(make_module_stack: Any) -> Stack:
     """One running site for all tests of this file: each works on a user of its own."""
-    site = make_module_stack(database="sqlite", JOB_LEASE_SECONDS="3")
+    site = make_module_stack(
+        database="sqlite",
+        only=["web", "worker-payments", "worker-mail", "clock", "gateway", "valkey"],
+        JOB_LEASE_SECONDS="3",
+    )
     site.manage("seed")
     return site
 

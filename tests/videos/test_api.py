@@ -26,7 +26,9 @@ A_JOB = {
 
 @pytest.fixture(scope="module")
 def site(make_module_stack) -> Stack:
-    return make_module_stack(JOB_LEASE_SECONDS="3", MAX_UPLOAD_BYTES=str(LIMIT))
+    return make_module_stack(
+        only=["web", "worker-media", "clock", "valkey"], JOB_LEASE_SECONDS="3", MAX_UPLOAD_BYTES=str(LIMIT)
+    )
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def site(make_module_stack: Callable[..., Stack]) -> Stack:
-    return make_module_stack(database="sqlite", JOB_LEASE_SECONDS="3")
+    return make_module_stack(database="sqlite", only=["web", "worker-media", "clock", "valkey"], JOB_LEASE_SECONDS="3")
 
 
 @pytest.fixture
