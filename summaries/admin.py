@@ -83,7 +83,7 @@ class MailingAdmin(ReadOnly):
     def pruned(self, mailing: Mailing) -> str:
         return f"{mailing.tally['pruned']:,}"
 
-    @admin.display(description="")
+    @admin.display(description="", empty_value="")
     def resend(self, mailing: Mailing) -> str | SafeString:
         """To the page that says what would happen, and then has it done by a job, audited."""
         if not mailing.tally["failed"]:
