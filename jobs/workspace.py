@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,10 +14,11 @@ from django.db.models import Q
 
 from jobs.errors import LeaseLost
 from jobs.interrupt import shielded
-from jobs.models import UNFINISHED, Job, State, from_now
+from jobs.models import UNFINISHED, Job, JobQuerySet, State, from_now
 
 PARTS = "parts"  # in WORK_DIR: by the parent's id, and then by generation
 KEPT_IF_DEAD = timedelta(days=1)  # so that an operator who requeues it soon has nothing repeated
+BATCH = 200  # folders for which the database is asked at once
 
 
 @contextmanager
@@ -90,13 +92,19 @@ def discard_parts(parent_id: UUID | None) -> None:
 
 def clean() -> int:
     """Remove what workers that were killed left, and parts that nobody waits for. Returns how many folders."""
-    folders = [path for home in (settings.WORK_DIR, settings.WORK_DIR / PARTS) for path in _named_by_jobs(home)]
-    may_go_on = Q(state__in=UNFINISHED) | Q(state=State.DEAD, finished_at__gt=from_now(-KEPT_IF_DEAD))
-    kept = set(Job.objects.filter(may_go_on, pk__in=[path.name for path in folders]).values_list("pk", flat=True))
-    abandoned = [path for path in folders if UUID(path.name) not in kept]
-    for path in abandoned:
-        shutil.rmtree(path, ignore_errors=True)
-    return len(abandoned)
+    removed = 0
+    folders = chain(_named_by_jobs(settings.WORK_DIR), _named_by_jobs(settings.WORK_DIR / PARTS))
+    while batch := list(islice(folders, BATCH)):
+        kept = set(_may_go_on().filter(pk__in=[path.name for path in batch]).values_list("pk", flat=True))
+        for path in batch:
+            if UUID(path.name) not in kept:
+                shutil.rmtree(path, ignore_errors=True)
+                removed += 1
+    return removed
+
+
+def _may_go_on() -> JobQuerySet:
+    return Job.objects.filter(Q(state__in=UNFINISHED) | Q(state=State.DEAD, finished_at__gt=from_now(-KEPT_IF_DEAD)))
 
 
 def _named_by_jobs(home: Path) -> Iterator[Path]:
