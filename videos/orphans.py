@@ -1,7 +1,8 @@
 """Removing orphans: files that no row names.
 
 A process that was killed leaves them between a file and the commit that names it, or between the deletion of a video
-and that of its files. What anything happened to lately is not touched, nor is anything of a video whose job may go on.
+and that of its files. What anything happened to lately is not touched, nor is anything of an upload that is not
+finished, or of a video whose job may go on.
 """
 
 import os
@@ -18,7 +19,7 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db.models import FileField
 
-from videos.models import FOLDER, Video
+from videos.models import FOLDER, Upload, Video
 
 GRACE = timedelta(days=1)  # longer than any request or attempt lasts: what is younger may be named yet
 BATCH = 200  # folders for which the database is asked at once
@@ -38,10 +39,11 @@ def remove_torn_uploads() -> int:
 def remove_orphans() -> Iterator[int]:
     """Remove files of no video, and empty folders. Yields for each batch of folders how many files there were."""
     folders = folders_of_videos()
-    while batch := list(islice(folders, BATCH)):
-        videos = Video.objects.select_related("job").prefetch_related("renditions")
-        known = videos.in_bulk([UUID(folder.name) for folder in batch])
-        yield sum(clear(folder, known.get(UUID(folder.name))) for folder in batch)
+    while batch := {UUID(folder.name): folder for folder in islice(folders, BATCH)}:
+        # First, as one that becomes a video meanwhile is then found to be one.
+        arriving = set(Upload.objects.filter(video=None, pk__in=batch).values_list("pk", flat=True))
+        videos = Video.objects.select_related("job").prefetch_related("renditions").in_bulk(list(batch))
+        yield sum(clear(folder, videos.get(pk)) for pk, folder in batch.items() if pk not in arriving)
 
 
 def folders_of_videos() -> Iterator[Path]:

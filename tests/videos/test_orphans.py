@@ -9,6 +9,7 @@ import pytest
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from accounts.models import User
 from config.schedule import SCHEDULE
@@ -17,7 +18,7 @@ from jobs.task import Task
 from jobs.worker import work
 from tests.client import new_email
 from videos import orphans
-from videos.models import Rendition, Video
+from videos.models import Rendition, Upload, Video
 from videos.tasks import remove_orphans, remove_torn_uploads, transcode_video
 
 pytestmark = pytest.mark.django_db
@@ -131,6 +132,17 @@ def test_nothing_of_a_video_whose_job_may_go_on_is_touched(state: State) -> None
     age(folder)
     assert run(remove_orphans) == 0
     assert (folder / "attempt" / "master.m3u8").exists()
+
+
+def test_an_upload_that_is_not_a_video_yet_keeps_what_is_there_already(disk: Path) -> None:
+    owner = User.objects.create_user(new_email())
+    upload = Upload.objects.create(owner=owner, length=15, expires_at=timezone.now())
+    original = put(disk / "media" / "videos" / str(upload.pk) / "original")
+    age(original.parent)
+    assert run(remove_orphans) == 0
+    upload.delete()
+    assert run(remove_orphans) == 1
+    assert not original.exists()
 
 
 def test_what_was_moved_there_lately_is_young_however_old_it_is() -> None:
