@@ -89,7 +89,7 @@ def test_chunks_are_of_whole_groups_of_pictures_and_the_last_takes_the_rest(plan
 def test_a_video_has_chunks_if_it_is_long_and_they_are_shorter_the_more_there_is_to_do(monkeypatch, facts, seconds):
     usual = {"width": 1920, "height": 1080, "frame_rate": 30.0, "video_stream": 0, "audio_stream": 1}
     media = Media(**{**usual, "container": "matroska,webm", **facts})
-    monkeypatch.setattr(planning, "probe", lambda path: media)
+    monkeypatch.setattr(planning, "examine", lambda path: media)
     planned = plan(Path("video"))
     lengths = [end and planned.seconds(end - start) for start, end in planned.chunks]
     assert lengths == pytest.approx(seconds) if None not in lengths[:-1] and len(lengths) > 1 else planned.in_one_step

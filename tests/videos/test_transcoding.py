@@ -199,7 +199,7 @@ def test_what_on_progress_raises_ends_ffmpeg(long_source, tmp_path):
     with pytest.raises(Cancelled):
         transcode(long_source, tmp_path, cancel)
     assert len(seen) == 1
-    assert select.select(seen, [], [], 0)[0], "ffmpeg outlived its cancelling"
+    assert select.select(seen, [], [], 10)[0], "ffmpeg outlived its cancelling"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel to kill it, as only Linux can")
