@@ -64,13 +64,13 @@ def compare(costs: dict[str, list[Cost]]) -> list[Target]:
     ]
 
 
-def make_source(folder: Path) -> Path:
+def make_source(folder: Path, seconds: int = SECONDS) -> Path:
     """1080p30 with sound. The moving test card is too easy to encode by itself: noise makes it like a real film."""
     from django.conf import settings
 
     source = folder / "source.mp4"
-    picture = f"testsrc2=s=1920x1080:r=30:d={SECONDS},noise=alls=12:allf=t"
-    inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", f"sine=d={SECONDS}"]
+    picture = f"testsrc2=s=1920x1080:r=30:d={seconds},noise=alls=12:allf=t"
+    inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", f"sine=d={seconds}"]
     encoder = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "20", "-pix_fmt", "yuv420p", "-c:a", "aac"]
     subprocess.run([settings.FFMPEG, "-loglevel", "error", *inputs, *encoder, source], check=True)
     return source
@@ -90,12 +90,12 @@ def rotated(names: list[str], by: int) -> list[str]:
     return names[by % len(names) :] + names[: by % len(names)]
 
 
-def job(site: "Stack", client: "Client", source: Path, folder: Path) -> Cost:
-    """All of it: upload, and a worker that probes, encodes, reads back and publishes."""
+def job(site: "Stack", client: "Client", source: Path, folder: Path, since: str = "started_at") -> Cost:
+    """All of it: upload, and a worker that probes, encodes, packages and publishes."""
     before = cpu_of(site)
-    done = client.finished(client.upload(source).headers["location"], timeout=600)
+    done = client.finished(client.upload(source).headers["location"], timeout=3600)
     assert done["state"] == "succeeded", done
-    wall = datetime.fromisoformat(done["finished_at"]) - datetime.fromisoformat(done["started_at"])
+    wall = datetime.fromisoformat(done["finished_at"]) - datetime.fromisoformat(done[since])
     return Cost(wall.total_seconds(), cpu_of(site) - before)
 
 
@@ -108,7 +108,7 @@ def cpu_of(site: "Stack") -> float:
 
 
 def bare(source: Path, folder: Path) -> Cost:
-    """The sizes, each with its sound, and the poster, by one command typed by hand."""
+    """The sizes, the sound and the poster, by one command typed by hand."""
     from videos.planning import plan
 
     planned = plan(source)
@@ -127,7 +127,7 @@ def typed(planned: "Plan", rungs: "list[Rung]", folder: Path) -> list[str]:
     from videos import ffmpeg, filters
 
     stills = {"poster": filters.poster(rungs[-1].width, rungs[-1].height)}
-    encoder = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "23", "-c:a", "aac", "-b:a", "128k", "-ac", "2"]
+    encoder = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "23"]
     keyframes = ["-x264-params", f"keyint={planned.keyframe_every}:scenecut=0:open-gop=0"]
     return ffmpeg.command(
         [
@@ -136,9 +136,10 @@ def typed(planned: "Plan", rungs: "list[Rung]", folder: Path) -> list[str]:
             *(
                 argument
                 for rung in rungs
-                for argument in ["-map", f"[{rung.name}]", "-map", "0:a", *encoder, *keyframes, folder / rung.file_name]
+                for argument in ["-map", f"[{rung.name}]", *encoder, *keyframes, str(folder / rung.file_name)]
             ),
-            *("-map", "[poster]", "-frames:v", "1", "-update", "1", folder / "poster.jpg"),
+            *("-map", "0:a", "-c:a", "aac", "-b:a", "128k", "-ac", "2", str(folder / "sound.mp4")),
+            *("-map", "[poster]", "-frames:v", "1", "-update", "1", str(folder / "poster.jpg")),
         ]
     )
 

@@ -34,9 +34,13 @@ def clips(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def source(clips):
-    """Twenty seconds whose keyframes are not where chunks begin. Each frame shows its number, a bar for each bit."""
+    """Twenty seconds whose keyframes are not where chunks begin.
+
+    Above, each frame shows its number, a bar for each bit. Below are scenes, at whose cuts encoders like keyframes.
+    """
     made = clips / "source.mp4"
-    bars = f"color=s={BITS}x2:r=15000/1001,format=gray,geq=lum='40+mod(floor(N/pow(2,X)),2)*160'"
+    number, scene = "40+mod(floor(N/pow(2,X)),2)*160", "mod((X+1)*(floor(N/37)+1)*89,200)+20"
+    bars = f"color=s={BITS}x2:r=15000/1001,format=gray,geq=lum='if(Y,{scene},{number})'"
     picture = ["-f", "lavfi", "-i", f"{bars},scale=1280:720:flags=neighbor,setsar=1,format=yuv420p"]
     tone = ["-f", "lavfi", "-i", f"sine=r=44100:d={FRAMES * 1001 / 15000}"]
     encoder = ["-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "77", "-c:a", "aac"]
