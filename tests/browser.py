@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 NAMES = ("chromium", "chromium-headless-shell", "google-chrome")
 UNPACKED = ROOT / "node_modules" / ".cache"
 SCREENSHOTS = ROOT / "tests" / "screenshots"
+SCREENSHOTS.mkdir(exist_ok=True)
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 FLAGS = [
     "--no-sandbox",  # root may not have one

@@ -105,7 +105,7 @@ def test_an_upload_is_answered_with_a_job_that_ends_in_a_video_in_three_sizes(si
     assert job["created_at"] <= job["started_at"] <= job["finished_at"]
     versions = [one["version"] for one in seen]
     assert versions == sorted(versions)
-    assert job["result"] == {"video": job["links"]["video"].rpartition("/")[2]}
+    assert job["result"] == {"video": job["links"]["video"].rpartition("/")[2], "remark": ""}
 
     video = client.get(job["links"]["video"]).json()
     addresses = {"playlist_url", "mp4_url", "poster_url", "storyboard_url"}

@@ -182,6 +182,7 @@ def test_another_tab_shows_it_too(library: Page, site: Stack, small_clip: Path) 
     other = library.context.new_page()
     other.goto(library.url)
     upload(other, small_clip)
+    expect(other.get_by_role("article")).to_be_visible()  # it has arrived
     other.close()
 
     in_state(library, "succeeded")
