@@ -66,11 +66,16 @@ def choose_database(config: pytest.Config, servers: ExitStack) -> None:
 
 
 @pytest.fixture
-def postgres_server(pytestconfig: pytest.Config, django_db_blocker: Any) -> Postgres:
+def postgres_server(pytestconfig: pytest.Config, django_db_blocker: Any) -> Iterator[Postgres]:
     """The server of the tests, for those that stop it."""
     if POSTGRES not in pytestconfig.stash:
         pytest.skip("needs a PostgreSQL of its own")
-    return pytestconfig.stash[POSTGRES]
+    yield pytestconfig.stash[POSTGRES]
+    from django.db import connection
+
+    with django_db_blocker.unblock():  # the tests that follow are not to find connections that have died
+        connection.close()
+        getattr(connection, "close_pool", lambda: None)()
 
 
 @pytest.fixture(scope="session")

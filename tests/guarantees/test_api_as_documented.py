@@ -58,6 +58,7 @@ def own(site: Stack) -> dict[str, list[str]]:
         }
 
 
+@pytest.mark.skipif(not LONG, reason="what it generates is not yet the same each time: make chaos")
 def test_the_api_answers_as_its_document_says_whatever_it_is_sent(site, own):
     schema = schemathesis.openapi.from_url(f"{site.url}/api/openapi.json")
     operations = [one.ok() for one in schema.get_all_operations()]
