@@ -55,7 +55,8 @@ class Processes(dict[str, "Process"]):
         handle_endings(signal.default_int_handler)
         try:
             self.start()
-            threading.Event().wait()
+            while True:  # a signal that comes right before a wait does not end it
+                time.sleep(1)
         except KeyboardInterrupt:
             handle_endings(signal.SIG_IGN)
         finally:

@@ -75,7 +75,7 @@ def postgres_server(pytestconfig: pytest.Config, django_db_blocker: Any) -> Iter
 
     with django_db_blocker.unblock():  # the tests that follow are not to find connections that have died
         connection.close()
-        getattr(connection, "close_pool", lambda: None)()
+        connection.close_pool()
 
 
 @pytest.fixture(scope="session")

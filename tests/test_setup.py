@@ -92,7 +92,6 @@ def test_a_process_that_does_not_stop_is_killed(running, output, monkeypatch):
     assert alive_in(group) == []
 
 
-@pytest.mark.skipif("PYTEST_XDIST_WORKER" in os.environ, reason="may hang when two tests run at a time")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_the_runner_leaves_no_process_behind(number):
     script = "from config.processes import *; Processes({'a': 'sleep 60', 'b': 'sleep 60'}).run()"
