@@ -59,8 +59,18 @@ class ReadOnly(admin.ModelAdmin):
         return False
 
 
-class Operating(ReadOnly):
-    """Pages of our own, for who may see jobs. Their templates are in the model's folder."""
+class ForOperators(ReadOnly):
+    """For who may see jobs."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("jobs.view_job")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+
+class Operating(ForOperators):
+    """Pages of our own. Their templates are in the model's folder."""
 
     def render(
         self, request: HttpRequest, template: str, title: str, context: dict[str, Any], status: int = 200
@@ -74,12 +84,6 @@ class Operating(ReadOnly):
             **context,
         }
         return TemplateResponse(request, f"admin/jobs/{self.opts.model_name}/{template}", context, status=status)
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("jobs.view_job")
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
 
 
 @admin.register(Job)
@@ -367,7 +371,7 @@ class ArgumentsForm(forms.Form):
 
 
 @admin.register(LogEntry)
-class AuditLog(ReadOnly):
+class AuditLog(ForOperators):
     """Everything that operators did, and all other changes made in the admin. To be read only."""
 
     list_display = ["at", "user", "did", "what", "details"]
@@ -401,12 +405,6 @@ class AuditLog(ReadOnly):
         if entry.change_message.startswith("{"):
             return json.dumps(details, ensure_ascii=False) if details else ""
         return entry.get_change_message()
-
-    def has_view_permission(self, request: HttpRequest, obj: LogEntry | None = None) -> bool:
-        return request.user.has_perm("jobs.view_job")
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
 
 
 def typed(request: HttpRequest) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Folders for the files of an attempt, and for those that the parts of a job leave to it."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -93,7 +94,7 @@ def discard_parts(parent_id: UUID | None) -> None:
 def clean() -> int:
     """Remove what workers that were killed left, and parts that nobody waits for. Returns how many folders."""
     removed = 0
-    folders = chain(_named_by_jobs(settings.WORK_DIR), _named_by_jobs(settings.WORK_DIR / PARTS))
+    folders = chain(named_by_ids(settings.WORK_DIR), named_by_ids(settings.WORK_DIR / PARTS))
     while batch := list(islice(folders, BATCH)):
         kept = set(_may_go_on().filter(pk__in=[path.name for path in batch]).values_list("pk", flat=True))
         for path in batch:
@@ -107,8 +108,9 @@ def _may_go_on() -> JobQuerySet:
     return Job.objects.filter(Q(state__in=UNFINISHED) | Q(state=State.DEAD, finished_at__gt=from_now(-KEPT_IF_DEAD)))
 
 
-def _named_by_jobs(home: Path) -> Iterator[Path]:
-    for path in home.iterdir() if home.exists() else ():
+def named_by_ids(home: Path) -> Iterator[Path]:
+    """What is in a folder under the ids of rows, one after the other, however much there is."""
+    for path in map(Path, os.scandir(home) if home.exists() else ()):
         with suppress(ValueError):
             UUID(path.name)
             yield path

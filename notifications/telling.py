@@ -23,7 +23,7 @@ BATCH = 500
 
 def hear(job: Job, **_: Any) -> None:
     """For `job_changed`."""
-    if concerns_owner(job) and job.state in EVENTS:
+    if job.state in EVENTS and concerns_owner(job):
         tell(job)
 
 
@@ -32,7 +32,8 @@ def concerns_owner(job: Job) -> bool:
 
     A mail or a delivery has none, so nobody is told that they were told. Nor is anybody told of the parts of a job.
     """
-    return job.owner_id is not None and job.parent_id is None and job.task in tasks()
+    task = registry.get(job.task)
+    return job.owner_id is not None and job.parent_id is None and task is not None and task.links is not None
 
 
 def tasks() -> list[str]:
@@ -44,9 +45,10 @@ def tell(job: Job) -> bool:
     event = EVENTS[State(job.state)]
     with transaction.atomic():
         _, news = Told.objects.get_or_create(job_id=job.pk, version=job.version)
-        if news and choices.wants(job.owner_id, event, Channel.MAIL):
+        chosen = choices.of(job.owner_id) if news else {}
+        if chosen.get((event, Channel.MAIL)):
             mail_about_job.enqueue(about=str(job.pk), version=job.version, key=f"{job.pk}@{job.version}")
-        if news and choices.wants(job.owner_id, event, Channel.WEBHOOK):
+        if chosen.get((event, Channel.WEBHOOK)):
             webhooks.announce(job, event)
     return news
 

@@ -12,9 +12,8 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs.api import address
+from jobs.api import JobOut
 from jobs.models import WAITING, Job
-from jobs.registry import registry
 from notifications import choices, outbound
 from notifications.models import Channel, Delivery, Endpoint, Event
 from notifications.signing import new_seed
@@ -101,14 +100,12 @@ def test(endpoint: Endpoint) -> Delivery:
 
 def about(job: Job) -> dict[str, Any]:
     """Ids and links, no more: who wants to know asks the API, and gets the truth of that moment."""
-    task = registry.get(job.task)
-    links = {"self": address(job), **(task.links(**job.args) if task and task.links else {})}
     return {
         "id": str(job.pk),
         "task": job.task,
         "state": job.state,
         "version": job.version,
-        "links": {name: f"{settings.SITE_URL}{path}" for name, path in links.items()},
+        "links": {name: f"{settings.SITE_URL}{path}" for name, path in JobOut.resolve_links(job).items()},
     }
 
 

@@ -6,8 +6,8 @@ The app whose task it is knows best: `videos/messages/transcode_video_succeeded.
 
 from django.template.loader import render_to_string
 
+from jobs.api import JobOut
 from jobs.models import Job
-from jobs.registry import registry
 
 
 def about(job: Job) -> str:
@@ -19,6 +19,4 @@ def about(job: Job) -> str:
 
 def page_of(job: Job) -> str:
     """The path of the page on which its owner sees what it is about."""
-    task = registry.get(job.task)
-    links = task.links(**job.args) if task and task.links else {}
-    return links.get("page", "/")
+    return JobOut.resolve_links(job).get("page", "/")

@@ -1,9 +1,14 @@
 """The days that a report is about. They begin and end by UTC, wherever anybody is."""
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+from django.db.models import QuerySet
 
 DAY = timedelta(days=1)
+LONG = 62  # days, from which on months are easier to read
+
+Rows = TypeVar("Rows", bound=QuerySet[Any])
 
 
 class Period(NamedTuple):
@@ -23,6 +28,16 @@ class Period(NamedTuple):
     def moments(self) -> tuple[datetime, datetime]:
         """The moment it begins, and the one at which it is over."""
         return midnight(self.first), midnight(self.last + DAY)
+
+    @property
+    def is_long(self) -> bool:
+        return self.days > LONG
+
+    def of(self, rows: Rows, moment: str, owner: Any) -> Rows:
+        """Those of the rows whose `moment` is in it, and which are the owner's. None: everybody's."""
+        since, until = self.moments
+        rows = rows.filter(**{f"{moment}__gte": since, f"{moment}__lt": until})
+        return rows if owner is None else rows.filter(owner=owner)
 
     @property
     def before(self) -> "Period":

@@ -10,7 +10,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from jobs.admin import ReadOnly, operating, posted
+from jobs.admin import ForOperators, operating, posted
 from jobs.models import UNFINISHED, State
 from summaries import pausing
 from summaries.models import Mailing
@@ -18,7 +18,7 @@ from summaries.tasks import send_summary
 
 
 @admin.register(Mailing)
-class MailingAdmin(ReadOnly):
+class MailingAdmin(ForOperators):
     """The mails themselves are jobs: the numbers lead to them, and resending is to requeue the dead ones of a day."""
 
     list_display = ["day", "recipients_so_far", "sent", "waiting", "failed", "left_out", "pruned"]
@@ -97,12 +97,6 @@ class MailingAdmin(ReadOnly):
             return "0"
         page = reverse("admin:jobs_job_changelist")
         return format_html('<a href="{}?{}">{}</a>', page, mails_of(mailing, state), f"{number:,}")
-
-    def has_view_permission(self, request: HttpRequest, obj: Mailing | None = None) -> bool:
-        return request.user.has_perm("jobs.view_job")
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
 
 
 def mails_of(mailing: Mailing, state: str) -> str:

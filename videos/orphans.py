@@ -19,6 +19,7 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db.models import FileField
 
+from jobs.workspace import named_by_ids
 from videos.models import FOLDER, Upload, Video
 
 GRACE = timedelta(days=1)  # longer than any request or attempt lasts: what is younger may be named yet
@@ -38,21 +39,12 @@ def remove_torn_uploads() -> int:
 
 def remove_orphans() -> Iterator[int]:
     """Remove files of no video, and empty folders. Yields for each batch of folders how many files there were."""
-    folders = folders_of_videos()
+    folders = named_by_ids(Path(default_storage.path(FOLDER)))
     while batch := {UUID(folder.name): folder for folder in islice(folders, BATCH)}:
         # First, as one that becomes a video meanwhile is then found to be one.
         arriving = set(Upload.objects.filter(video=None, pk__in=batch).values_list("pk", flat=True))
         videos = Video.objects.select_related("job").prefetch_related("renditions").in_bulk(list(batch))
         yield sum(clear(folder, videos.get(pk)) for pk, folder in batch.items() if pk not in arriving)
-
-
-def folders_of_videos() -> Iterator[Path]:
-    """One after the other, however many there are."""
-    home = Path(default_storage.path(FOLDER))
-    for folder in map(Path, os.scandir(home) if home.exists() else ()):
-        with suppress(ValueError):
-            UUID(folder.name)
-            yield folder
 
 
 def clear(folder: Path, video: Video | None) -> int:

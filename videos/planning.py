@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 
-from videos.probing import Media, examine
+from videos.probing import Media, examine, probe
 
 RUNGS = [480, 720, 1080]  # pixels of the short side
 MAX_FRAME_RATE = 60
@@ -80,9 +80,9 @@ class Plan:
         return (self.media.duration if chunk.end is None else self.seconds(chunk.end)) - start
 
 
-def plan(source: Path) -> Plan:
-    """Raises NotPlayable where the file is at fault."""
-    media = examine(source)
+def plan(source: Path, *, examined: bool = False) -> Plan:
+    """Raises NotPlayable where the file is at fault. examined: it was, so that a look at its header will do."""
+    media = probe(source) if examined else examine(source)
     frame_rate = _frame_rate(media)
     keyframe_every = ceil(KEYFRAME_EVERY * frame_rate)
     return Plan(

@@ -16,11 +16,11 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils import timezone
 
+from files.storing import Moving
 from videos.models import Upload, Video
 from videos.uploads import Refused, check_length, check_quota, hand_over, one_line, title_from
 
@@ -145,21 +145,14 @@ def video_of(upload: Upload) -> Video:
     video = Video(pk=upload.pk, owner=upload.owner, title=title_of(upload))
     video.original = video.original_name
     if upload.path.exists():
-        with upload.path.open("rb") as file:
-            default_storage.save(video.original_name, Whole(file))
+        with Moving(upload.path) as file:
+            default_storage.save(video.original_name, file)
     hand_over(video)
     return video
 
 
 def title_of(upload: Upload) -> str:
     return one_line(upload.said.get("title", "")) or title_from(upload.file_name)
-
-
-class Whole(File):
-    """A file that the storage may take as it is, by renaming it."""
-
-    def temporary_file_path(self) -> str:
-        return str(self.name)
 
 
 def flush(path: Path) -> None:

@@ -61,14 +61,14 @@ def encode_chunk(job: Job, video_id: str, generation: str, start: int, end: int 
     chunk = Chunk(start, end)
     with part(job, generation, chunk.name) as folder, playable(job, Video.objects.get(pk=video_id)) as source:
         if folder:
-            transcoding.encode(plan(source), folder, job.advance, picture=chunk, sound=False)
+            transcoding.encode(plan(source, examined=True), folder, job.advance, picture=chunk, sound=False)
 
 
 @task(queue="media", max_attempts=3, time_limit=timedelta(hours=1), permanent=NotPlayable)
 def encode_sound(job: Job, video_id: str, generation: str) -> None:
     with part(job, generation, "sound") as folder, playable(job, Video.objects.get(pk=video_id)) as source:
         if folder:
-            transcoding.encode(plan(source), folder, job.advance, picture=None)
+            transcoding.encode(plan(source, examined=True), folder, job.advance, picture=None)
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def daily(period: Period, owner: Any) -> Table:
     of = {day: numbers for day, *numbers in found}
     rows = [[day, *of.get(day, [0] * len(NUMBERS))] for day in period.every_day()]
     chart = Chart("Jobs finished by day", 1, len(rows), line=True)
-    return Table("day", [Column("Day", Kind.DAY), *NUMBERS], rows, chart, in_print=period.days <= 62)
+    return Table("day", [Column("Day", Kind.DAY), *NUMBERS], rows, chart, in_print=not period.is_long)
 
 
 def by_task(period: Period, owner: Any) -> Table:
@@ -88,9 +88,7 @@ def counts(period: Period, owner: Any) -> dict[str, int]:
 
 
 def finished(period: Period, owner: Any) -> QuerySet[Job]:
-    since, until = period.moments
-    jobs = Job.objects.filter(state__in=FINISHED, finished_at__gte=since, finished_at__lt=until)
-    return jobs if owner is None else jobs.filter(owner=owner)
+    return period.of(Job.objects.filter(state__in=FINISHED), "finished_at", owner)
 
 
 def known(span: timedelta | None) -> timedelta | None:

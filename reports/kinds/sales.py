@@ -17,8 +17,6 @@ from orders.models import Order, Product
 from reports.figures import Chart, Column, Fact, Figures, Kind, Money, Table, change
 from reports.period import Period
 
-LONG = 62  # days, from which on months are easier to read
-
 MEASURES = [
     Column("Currency", Kind.TEXT),
     Column("Orders", Kind.NUMBER),
@@ -83,12 +81,12 @@ def daily(period: Period, owner: Any) -> Table:
         for day in period.every_day()
     ]
     chart = Chart(f"Net revenue by day, {currency_of(rows)}", NET, period.days, line=True)
-    return Table("day", [Column("Day", Kind.DAY), *MEASURES], rows, chart, in_print=period.days <= LONG)
+    return Table("day", [Column("Day", Kind.DAY), *MEASURES], rows, chart, in_print=not period.is_long)
 
 
 def monthly(days: Table, period: Period) -> list[Table]:
     """What the days come to, if they are many."""
-    if period.days <= LONG:
+    if not period.is_long:
         return []
     rows = []
     for (currency, month), of_month in groupby(days.rows, lambda one: (str(one[1]), month_of(one[0]))):
@@ -131,9 +129,7 @@ def facts(now: dict[str, Sold], before: dict[str, Sold]) -> list[Fact]:
 
 
 def orders_of(period: Period, owner: Any) -> QuerySet[Order]:
-    since, until = period.moments
-    orders = Order.objects.filter(created_at__gte=since, created_at__lt=until)
-    return orders if owner is None else orders.filter(owner=owner)
+    return period.of(Order.objects.all(), "created_at", owner)
 
 
 def sums(period: Period, owner: Any, of: Any) -> Sums:

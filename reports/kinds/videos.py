@@ -73,7 +73,7 @@ def daily(period: Period, owner: Any) -> Table:
     columns = [Column("Day", Kind.DAY), Column("Uploads", Kind.NUMBER), Column("Ready", Kind.NUMBER)]
     columns.append(Column("Minutes", Kind.MINUTES))
     chart = Chart("Uploads by day", 1, len(rows), line=True)
-    return Table("day", columns, rows, chart, in_print=period.days <= 62)
+    return Table("day", columns, rows, chart, in_print=not period.is_long)
 
 
 def by_file(stored: Stored) -> Table:
@@ -94,6 +94,4 @@ def storage(period: Period, owner: Any) -> Stored:
 
 
 def uploaded(period: Period, owner: Any) -> QuerySet[Video]:
-    since, until = period.moments
-    videos = Video.objects.filter(created_at__gte=since, created_at__lt=until)
-    return videos if owner is None else videos.filter(owner=owner)
+    return period.of(Video.objects.all(), "created_at", owner)
