@@ -65,17 +65,23 @@ def choose_database(config: pytest.Config, servers: ExitStack) -> None:
         servers.callback(os.environ.pop, "DATABASE_URL")
 
 
+@pytest.fixture(scope="session")
+def own_connection() -> Any:
+    """The connection of the tests themselves, whichever site they are in later."""
+    from django.db import connections
+
+    return connections["default"]
+
+
 @pytest.fixture
-def postgres_server(pytestconfig: pytest.Config, django_db_blocker: Any) -> Iterator[Postgres]:
+def postgres_server(pytestconfig: pytest.Config, own_connection: Any, django_db_blocker: Any) -> Iterator[Postgres]:
     """The server of the tests, for those that stop it."""
     if POSTGRES not in pytestconfig.stash:
         pytest.skip("needs a PostgreSQL of its own")
     yield pytestconfig.stash[POSTGRES]
-    from django.db import connection
-
     with django_db_blocker.unblock():  # the tests that follow are not to find connections that have died
-        connection.close()
-        connection.close_pool()
+        own_connection.close()
+        own_connection.close_pool()
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +108,7 @@ def heart_at_rest(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
-def make_stack(tmp_path: Path, django_db_blocker: Any) -> Iterator[Callable[..., Any]]:
+def make_stack(tmp_path: Path, own_connection: Any, django_db_blocker: Any) -> Iterator[Callable[..., Any]]:
     """Make a running site: `make_stack(database="sqlite", only=["web", "valkey"], JOB_LEASE_SECONDS="2")`.
 
     database: "postgres" or "sqlite"; that of the other tests if not given.
@@ -114,7 +120,9 @@ def make_stack(tmp_path: Path, django_db_blocker: Any) -> Iterator[Callable[...,
 
 
 @pytest.fixture(scope="module")
-def make_module_stack(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Iterator[Callable[..., Any]]:
+def make_module_stack(
+    tmp_path_factory: pytest.TempPathFactory, own_connection: Any, django_db_blocker: Any
+) -> Iterator[Callable[..., Any]]:
     """Make one that all the tests of a file share, each with users of its own."""
     with stacks(tmp_path_factory.mktemp("stacks"), django_db_blocker) as make:
         yield make
