@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from benchmarks.report import conclude, print_rows, target
-from benchmarks.site import running
+from benchmarks.site import running, static_files
 
 if TYPE_CHECKING:
     from tests.stack import Stack
@@ -76,7 +76,7 @@ PAGES = {
 
 def main() -> None:
     succeeded, dead = (int(word) for word in sys.argv[1:3]) if len(sys.argv) > 2 else (SUCCEEDED, DEAD)
-    with running(only=["web", "worker-quick", "clock", "valkey"]) as site:
+    with running(only=["web", "worker-quick", "clock", "valkey"], STATIC_ROOT=static_files()) as site:
         operator = log_in(site)
         fill(succeeded, dead)
         pages = {**PAGES, "one job": a_page_of_a_job()}
@@ -114,7 +114,10 @@ def fill(succeeded: int, dead: int) -> None:
 
 
 def log_in(site: "Stack") -> httpx.Client:
-    site.manage("demo_users")
+    from accounts.models import User
+
+    User.objects.create_user("demo@example.com")
+    User.objects.create_superuser("admin@example.com", "admin")
     client = httpx.Client(base_url=site.url, timeout=60)
     client.get("/admin/login/")
     who = {"username": "admin@example.com", "password": "admin"}

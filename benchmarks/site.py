@@ -50,3 +50,13 @@ def prepare() -> None:
         ALLOWED_HOSTS="127.0.0.1",
     )
     django.setup()
+
+
+def static_files() -> str:
+    """What the pages of a site as in production refer to."""
+    prepare()
+    from django.conf import settings
+    from django.core.management import call_command
+
+    call_command("collectstatic", interactive=False, verbosity=0)
+    return str(settings.STATIC_ROOT)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from benchmarks.report import conclude, percentile, print_rows, target
-from benchmarks.site import prepare, running
+from benchmarks.site import running, static_files
 from tests.media import clip
 
 if TYPE_CHECKING:
@@ -53,16 +53,6 @@ def main() -> None:
     figures |= {"burst: seconds to the last answer": burst, "burst: answered 202": answers, "burst: kept": kept}
     print_rows(["milliseconds, or as said", ""], [[name, f"{value:,.1f}"] for name, value in figures.items()])
     conclude("web", figures, targets(figures))
-
-
-def static_files() -> str:
-    """What the pages of a site as in production refer to."""
-    prepare()
-    from django.conf import settings
-    from django.core.management import call_command
-
-    call_command("collectstatic", interactive=False, verbosity=0)
-    return str(settings.STATIC_ROOT)
 
 
 def token() -> dict[str, str]:
