@@ -17,7 +17,9 @@ RUN pip install --no-cache-dir --requirement requirements.txt
 COPY . .
 COPY --from=scripts /app/node_modules node_modules
 ENV DEBUG=0 DATA_DIR=/data STATIC_ROOT=/app/static HOST=0.0.0.0
-RUN SECRET_KEY=only-to-build DATA_DIR=/tmp/build python manage.py collectstatic --no-input
+# Of hls.js the one build that the pages load.
+RUN SECRET_KEY=only-to-build DATA_DIR=/tmp/build python manage.py collectstatic --no-input \
+    --ignore "hls-demo*" --ignore "hls.light*" --ignore "hls.worker*" --ignore "hls.js*" --ignore "hls.mjs*" --ignore "hls.d.*"
 
 RUN useradd nightshift && install --directory --owner nightshift /data
 USER nightshift

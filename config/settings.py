@@ -145,7 +145,8 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = DEBUG
 # What the pages take from npm. Where it is not installed they do without.
 TUS_CLIENT = BASE_DIR / "node_modules" / "tus-js-client" / "dist"
-STATICFILES_DIRS = [("tus", TUS_CLIENT)] if TUS_CLIENT.exists() else []
+HLS_LIBRARY = BASE_DIR / "node_modules" / "hls.js" / "dist"
+STATICFILES_DIRS = [(name, path) for name, path in (("tus", TUS_CLIENT), ("hls", HLS_LIBRARY)) if path.exists()]
 
 for folder in (MEDIA_ROOT, WORK_DIR, UPLOAD_DIR, STATIC_ROOT):
     folder.mkdir(parents=True, exist_ok=True)

@@ -75,7 +75,7 @@ def install() -> None:
 
 def install_scripts() -> None:
     """What the pages take from npm, and the tests of it."""
-    if not all((ROOT / "node_modules" / name).exists() for name in ("tus-js-client", "jasmine-core")):
+    if not all((ROOT / "node_modules" / name).exists() for name in ("tus-js-client", "hls.js", "jasmine-core")):
         npm_ci()
 
 

@@ -1,5 +1,7 @@
 from django import template
+from django.conf import settings
 from django.db.models.fields.files import FieldFile
+from django.templatetags.static import static
 
 from files import serving
 from videos.models import Video
@@ -11,6 +13,12 @@ register = template.Library()
 def media_url(file: FieldFile, video: Video) -> str:
     """Where the owner of `video`, who is looking at the page, finds this file of it."""
     return serving.address(file, video.owner_id)
+
+
+@register.simple_tag
+def hls_library() -> str:
+    """Where pages find hls.js. Empty where it is not installed."""
+    return static("hls/hls.min.mjs") if settings.HLS_LIBRARY.exists() else ""
 
 
 @register.filter

@@ -1,0 +1,235 @@
+"""The player in a real browser: it plays HLS, in the quality that people choose, and obeys their keys."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, Route, expect
+
+from tests.browser import log_in, screenshots
+from tests.client import Client
+from tests.media import clip, longer
+from tests.stack import Stack
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.browser
+
+SECONDS, LONG = 30, 90
+EMAIL = "viewer@example.com"
+
+
+@pytest.fixture(scope="module")
+def site(make_module_stack: Callable[..., Stack]) -> Stack:
+    return make_module_stack(only=["web", "worker-media", "clock", "valkey"])
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("clips")
+
+
+@pytest.fixture(scope="module")
+def video(site: Stack, clips: Path) -> str:
+    """The path of the page of a video in two sizes, whose owner can log in."""
+    return published(site, clip(clips, seconds=SECONDS, size="1280x720"))
+
+
+@pytest.fixture(scope="module")
+def long_video(site: Stack, clips: Path) -> str:
+    """One of which a player does not fetch all at once."""
+    return published(site, longer(clip(clips, seconds=30, size="320x240"), LONG // 30))
+
+
+def published(site: Stack, film: Path) -> str:
+    with Client(site, EMAIL) as client:
+        job = client.finished(client.upload(film, title="Harbour at four").headers["location"], timeout=120)
+        with site.inside():
+            client.user.set_password("secret")
+            client.user.save()
+    assert job["state"] == "succeeded"
+    return job["links"]["page"]
+
+
+@pytest.fixture
+def watching(page: Page, site: Stack, video: str) -> Page:
+    """The page of the video, on which it plays."""
+    log_in(page, site.url, EMAIL, "secret")
+    page.goto(site.url + video)
+    start(page)
+    return page
+
+
+def start(page: Page) -> None:
+    page.get_by_role("button", name="Play “Harbour at four”").click()
+    wait_until(lambda: at(page) > 0.2, timeout=20)
+
+
+def at(page: Page) -> float:
+    return page.locator("video").evaluate("video => video.currentTime")
+
+
+def near(page: Page, seconds: float, played: float = 4) -> None:
+    """Wait until it is at that second, or a little beyond, as it plays on."""
+    wait_until(lambda: seconds - 0.5 <= at(page) <= seconds + played, timeout=20)
+
+
+def quality(page: Page) -> Locator:
+    return page.get_by_label("Quality")
+
+
+def test_it_plays_hls_in_the_quality_that_people_choose(watching: Page) -> None:
+    assert watching.locator("video").evaluate("video => video.src").startswith("blob:")
+    expect(quality(watching).get_by_role("option")).to_have_text([re.compile("Auto"), "720p", "480p"])
+    asked: list[str] = []
+    watching.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    for name, height in (("480p", 480), ("720p", 720)):
+        quality(watching).select_option(name)
+        watching.keyboard.press("Escape")
+        wait_until(
+            lambda height=height: watching.locator("video").evaluate("video => video.videoHeight") == height, timeout=30
+        )
+        assert f"{name}.mp4" in asked or name == "720p"
+    quality(watching).select_option("-1")
+    expect(quality(watching).get_by_role("option").first).to_have_text(re.compile(r"Auto \(\d+p\)"))
+    before = at(watching)
+    wait_until(lambda: at(watching) > before + 0.5)
+
+
+def test_seeking_shows_the_pictures_of_the_storyboard(watching: Page) -> None:
+    bar = watching.get_by_label("Seek")
+    box = bar.bounding_box()
+    assert box
+    bar.hover(position={"x": box["width"] / 2, "y": box["height"] / 2})
+    preview = watching.locator("[data-part=preview]")
+    expect(preview).to_be_visible()
+    expect(preview).to_contain_text(re.compile("0:1[45]"))
+    middle = wait_until(lambda: picture(preview))
+    assert "storyboard-1.jpg" in middle
+    bar.hover(position={"x": 5, "y": box["height"] / 2})
+    wait_until(lambda: picture(preview) != middle)
+    bar.hover(position={"x": box["width"] * 0.75, "y": box["height"] / 2})
+    screenshots(watching, "player-playing")
+
+    bar.click(position={"x": box["width"] * 0.75, "y": box["height"] / 2})
+
+    near(watching, SECONDS * 0.75)
+    watching.mouse.move(0, 0)
+    expect(preview).to_be_hidden()
+
+
+def picture(preview: Locator) -> str:
+    """Which sheet is shown, and which place on it."""
+    still = preview.locator("[data-part=picture]")
+    return still.evaluate("({ style }) => style.backgroundImage && style.backgroundImage + style.backgroundPosition")
+
+
+def test_keys_move_it_while_the_focus_is_in_it_and_in_no_field(watching: Page) -> None:
+    press, video = watching.keyboard.press, watching.locator("video")
+    assert watching.evaluate("document.activeElement.localName") == "video-player"
+    press("k")
+    wait_until(lambda: video.evaluate("video => video.paused"))
+    press("Home")
+    near(watching, 0, played=0.5)
+    for key, seconds in (
+        ("ArrowRight", 5),
+        ("Shift+ArrowRight", 15),
+        ("l", 25),
+        ("j", 15),
+        ("ArrowLeft", 10),
+        ("Shift+ArrowLeft", 0),
+    ):
+        press(key)
+        near(watching, seconds, played=0.5)
+    expect(watching.locator("[data-part=preview]")).to_be_visible()
+    press("Space")
+    wait_until(lambda: not video.evaluate("video => video.paused"))
+    press("m")
+    assert video.evaluate("video => video.muted")
+    expect(watching.get_by_role("button", name="Mute")).to_have_attribute("aria-pressed", "true")
+    press("f")
+    wait_until(lambda: watching.evaluate("document.fullscreenElement?.localName") == "video-player")
+    press("f")
+    wait_until(lambda: not watching.evaluate("document.fullscreenElement"))
+    press("End")
+    near(watching, SECONDS)
+
+    press("Home")
+    press("k")
+    quality(watching).focus()
+    press("m")
+    assert video.evaluate("video => video.muted"), "a field keeps its keys"
+    watching.get_by_role("link", name="← Library").focus()
+    press("m")
+    assert video.evaluate("video => video.muted"), "so does the rest of the page"
+    watching.get_by_role("button", name="Mute").focus()
+    press("Space")
+    wait_until(lambda: not video.evaluate("video => video.muted"))
+
+
+def test_an_address_that_ran_out_is_renewed_and_it_goes_on_where_it_was(
+    page: Page, site: Stack, long_video: str
+) -> None:
+    """As on a page that was left open over night."""
+    log_in(page, site.url, EMAIL, "secret")
+    page.goto(site.url + long_video)
+    start(page)
+    refused: list[str] = []
+    renewed: list[str] = []
+
+    def answer(route: Route) -> None:
+        if renewed:
+            return route.continue_()
+        refused.append(route.request.url)
+        return route.fulfill(status=404)
+
+    page.route("**/media/**", answer)
+    page.on("request", lambda request: renewed.append(request.url) if request.url == page.url else None)
+    bar = page.get_by_label("Seek")
+    box = bar.bounding_box()
+    assert box
+
+    bar.click(position={"x": box["width"] * 0.9, "y": box["height"] / 2})
+
+    wait_until(lambda: refused and renewed, timeout=30)
+    wait_until(lambda: at(page) > LONG * 0.9 + 1, timeout=20)
+    assert page.locator("video").evaluate("video => video.src").startswith("blob:"), "HLS still"
+    assert at(page) < LONG
+
+
+def test_where_hls_does_not_play_the_mp4_does(page: Page, site: Stack, video: str) -> None:
+    page.route("**/*.m3u8", lambda route: route.fulfill(status=404))
+    log_in(page, site.url, EMAIL, "secret")
+    page.goto(site.url + video)
+    start(page)
+    assert page.locator("video").evaluate("video => video.src").endswith("video.mp4")
+    expect(quality(page)).to_be_hidden()
+
+
+def test_without_hls_js_and_without_javascript_it_plays_too(
+    browser: Browser, page: Page, site: Stack, video: str
+) -> None:
+    page.route("**/hls/*", lambda route: route.abort())
+    log_in(page, site.url, EMAIL, "secret")
+    page.goto(site.url + video)
+    start(page)
+    assert not page.locator("video").evaluate("video => video.src").startswith("blob:")
+
+    context = browser.new_context(java_script_enabled=False, storage_state=page.context.storage_state())
+    plain = context.new_page()
+    plain.goto(site.url + video)
+    assert (
+        plain.locator("video")
+        .evaluate("video => video.controls && video.children[0].getAttribute('src')")
+        .endswith("video.mp4")
+    )
+    context.close()
+
+
+def test_of_two_one_plays_and_a_card_has_all_controls(page: Page, site: Stack, video: str) -> None:
+    log_in(page, site.url, EMAIL, "secret")
+    page.get_by_role("article").last.get_by_role("button", name="Play").click()
+    page.get_by_role("article").last.scroll_into_view_if_needed()
+    wait_until(lambda: page.locator("video").last.evaluate("video => video.currentTime > 0"), timeout=20)
+    screenshots(page, "player-card")
+    expect(page.get_by_role("group", name="Controls")).to_be_visible()
