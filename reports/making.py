@@ -1,19 +1,17 @@
 """From what was asked for to a file. Knows no Celery and no job."""
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from django.utils import timezone
 
 from reports import kinds, rows
-from reports.exports import csv, pdf, xlsx
 from reports.figures import Figures
-from reports.models import Detail, Format, Kind, Report
+from reports.models import Detail, Kind, Report
 from reports.snapshot import snapshot
 
-EXPORTS: dict[str, ModuleType] = {Format.CSV: csv, Format.XLSX: xlsx, Format.PDF: pdf}
 TITLES = {Kind.SALES: "Sales", Kind.JOBS: "Jobs", Kind.VIDEOS: "Videos"}
 
 OnProgress = Callable[[float, str], object]
@@ -40,7 +38,8 @@ def make(report: Report, folder: Path, on_progress: OnProgress) -> Path:
 
 def export(figures: Figures, report: Report, folder: Path) -> Path:
     path = folder / report.file_name
-    write: Callable[[Figures, Path, str, list[str]], None] = EXPORTS[report.format].write
+    # Found by the name of the format, so that a process loads what PDF needs when it makes one, and most never do.
+    write: Callable[[Figures, Path, str, list[str]], None] = import_module(f"reports.exports.{report.format}").write
     write(figures, path, TITLES[Kind(report.kind)], about(report))
     return path
 
