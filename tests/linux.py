@@ -40,3 +40,9 @@ def memory_of(pid: int) -> int:
     """Bytes of memory that a process holds."""
     resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return resident * os.sysconf("SC_PAGE_SIZE")
+
+
+def processor_time_of(pid: int) -> float:
+    """Seconds of processor time that a process has used, without its children."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
