@@ -5,16 +5,21 @@ import json
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from signal import SIGCONT, SIGSTOP
+from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from websockets.asyncio.client import connect
 
 from jobs.models import Job
+from notifications import webhooks
 from tests.client import Client, new_email
 from tests.crowd import crowd, memory
+from tests.notifications.receiver import Receiver
 from tests.stack import Stack
-from tests.trial.tasks import record
+from tests.trial.tasks import make_thing
 from tests.waiting import wait_until
 
 WITHIN = 1.0  # seconds
@@ -26,7 +31,11 @@ Learn = Callable[[Stack, Client, str], Awaitable[float]]
 
 @pytest.fixture(scope="module")
 def site(make_module_stack) -> Stack:
-    return make_module_stack(only=["web", "worker-quick", "clock", "valkey"], API_MAX_WAITING=str(WAITING))
+    return make_module_stack(
+        only=["web", "worker-quick", "worker-webhooks", "clock", "valkey"],
+        API_MAX_WAITING=str(WAITING),
+        WEBHOOKS_TO_LOOPBACK="1",
+    )
 
 
 @pytest.fixture
@@ -66,10 +75,28 @@ async def by_events(site: Stack, client: Client, job_id: str) -> float:
 
 
 @pytest.fixture
+def by_webhook(site: Stack, client: Client, settings: Any) -> Iterator[Learn]:
+    """At an endpoint of this person, made before the job."""
+    settings.WEBHOOKS_TO_LOOPBACK = True
+    with Receiver().listening() as receiver:
+        with site.inside():
+            webhooks.create(client.user, receiver.url, webhooks.EVENTS)
+
+        async def learn(site: Stack, client: Client, job_id: str) -> float:
+            event = f"evt_{UUID(job_id).hex}_"
+            await asyncio.to_thread(
+                wait_until, lambda: any(name.startswith(event) for name in receiver.ids()), every=0.01
+            )
+            return time.time()
+
+        yield learn
+
+
+@pytest.fixture
 def running(site: Stack, client: Client) -> Job:
     """A job that runs for a while."""
     with site.inside():
-        job = record.enqueue(number=1, seconds=3, owner=client.user)
+        job = make_thing.enqueue(seconds=3, owner=client.user)
         return wait_until(lambda: Job.objects.filter(pk=job.pk, state="running").first())
 
 
@@ -85,10 +112,10 @@ def delays(site: Stack, client: Client, job: Job, ways: list[Learn]) -> list[flo
     return [moment - job.finished_at.timestamp() for moment in knew]
 
 
-# Whoever adds another way, such as a webhook, adds it here.
-def test_whoever_waits_learns_of_the_end_of_a_job_within_a_second(site, client, running):
-    took = delays(site, client, running, [by_socket, by_waiting, by_events])
-    print("seconds by socket, by waiting, by events:", took)
+# Whoever adds another way adds it here.
+def test_whoever_waits_learns_of_the_end_of_a_job_within_a_second(site, client, by_webhook, running):
+    took = delays(site, client, running, [by_socket, by_waiting, by_events, by_webhook])
+    print("seconds by socket, by waiting, by events, by webhook:", took)
     assert max(took) < WITHIN
 
 
@@ -99,6 +126,16 @@ def test_with_the_broker_down_the_poller_and_the_stream_still_learn(site, client
     finally:
         site.start_again("valkey")
     print("seconds by waiting, by events, without a broker:", took)
+    assert max(took) < WITHIN
+
+
+def test_with_the_broker_frozen_they_do_too(site, client, running):
+    site.kill("valkey", SIGSTOP)
+    try:
+        took = delays(site, client, running, [by_waiting, by_events])
+    finally:
+        site.kill("valkey", SIGCONT)
+    print("seconds by waiting, by events, with a frozen broker:", took)
     assert max(took) < WITHIN
 
 

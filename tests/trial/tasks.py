@@ -95,8 +95,9 @@ def about(**_: object) -> dict[str, str]:
 
 
 @task(permanent=Refused, links=about)
-def make_thing(job: Job, good: bool = True) -> None:
+def make_thing(job: Job, good: bool = True, seconds: float = 0) -> None:
     """What its owner asked for, and hears of."""
+    time.sleep(seconds)
     if not good:
         raise Refused("The thing <b>broke</b>.")
 
