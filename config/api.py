@@ -20,6 +20,7 @@ from pydantic_core import to_json
 from accounts import tokens
 from accounts.models import User
 from config import limits
+from config.examples import example_of
 from config.problems import CONTENT_TYPE, headers, problem
 from jobs.api import router as jobs
 from notifications.api import router as webhooks
@@ -70,9 +71,13 @@ class API(NinjaAPI):
     def get_openapi_schema(self, **kwargs: Any) -> OpenAPISchema:
         """What Ninja knows of the operations, and what we do in all of them alike."""
         schema = super().get_openapi_schema(**kwargs)
+        schemas = schema["components"]["schemas"]
         for operations in schema["paths"].values():
             for operation in operations.values():
+                show(operation.get("requestBody", {}), schemas)
                 for status, response in operation["responses"].items():
+                    if status < 400:
+                        show(response, schemas)
                     response.setdefault("headers", {}).update(headers_of(operation, status))
                     if status >= 400:
                         described = response["content"].pop("application/json")
@@ -88,7 +93,16 @@ def headers_of(operation: dict[str, Any], status: int) -> dict[str, Any]:
 
 
 def example(status: int) -> dict[str, Any]:
-    return json.loads(problem(status))
+    wrong = {"field": "limit", "message": "Input should be less than or equal to 100"}
+    more = {"detail": "limit: " + wrong["message"], "errors": [wrong]} if status == 422 else {}
+    return {**json.loads(problem(status)), **more}
+
+
+def show(body: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Give what is sent or answered an example, where the operation has none of its own."""
+    for described in body.get("content", {}).values():
+        if "example" not in described:
+            described["example"] = example_of(described["schema"], schemas)
 
 
 def header(description: str, example: Any, **schema: str) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Jobs over HTTP: what a job looks like from outside, and what its owner may do with it."""
 
+import json
 from datetime import datetime
+from math import ceil
 from typing import Any, Literal
 from uuid import UUID
 
@@ -11,16 +13,19 @@ from django.utils import timezone
 from django.utils.http import parse_etags
 from ninja import Field, Query, Router, Schema
 from ninja.errors import HttpError
+from pydantic import ConfigDict
 
-from jobs import paging
+from jobs import examples, paging
 from jobs.models import TRANSITIONS, Job, State
+from jobs.outlook import Span, look_ahead
 from jobs.registry import registry
 
 RETRY_AFTER, LONGEST_RETRY_AFTER = 1, 30  # seconds after which a client may ask again
 LONGEST_WAIT = 60  # seconds that a request may wait for news
 
+# One event of the stream, by its fields.
 EVENT = {"type": "object", "properties": {name: {"type": "string"} for name in ("id", "event", "data")}}
-EXAMPLE_EVENT = 'id: 4\nevent: job\ndata: {"id": "…", "state": "running", "progress": 0.4, …}\n\n'
+EXAMPLE_EVENT = {"id": "4", "event": "job", "data": json.dumps(examples.job(**examples.RUNNING))}
 
 router = Router(tags=["jobs"])
 
@@ -60,12 +65,48 @@ class Later(HttpError):
 
 
 def problems(*statuses: int) -> dict[int, Any]:
-    """The refusals that an operation may answer with, besides those of strangers and of who asks too often."""
-    return dict.fromkeys((401, 429, *statuses), Problem)
+    """The refusals that an operation may answer with, besides those of strangers, of who asks too often, and faults."""
+    return dict.fromkeys((401, 429, 500, *statuses), Problem)
+
+
+class SpanOut(Schema):
+    """From the quickest quarter of jobs like this to the slowest, in seconds."""
+
+    low: int
+    high: int
+
+    @staticmethod
+    def resolve_low(span: Span) -> int:
+        return int(span.low)
+
+    @staticmethod
+    def resolve_high(span: Span) -> int:
+        return ceil(span.high)
+
+
+class OutlookOut(Schema):
+    """What may be expected of a job that has not finished. It changes with time, while the job's version stays.
+
+    The times are learned from finished jobs of the same task and about the same size, and from the job's progress.
+    They are empty where too little is known, and promise nothing.
+    """
+
+    waiting_for: Literal["worker", "time", "queue_paused"] | None = Field(
+        description="A free `worker`; its `time`, which is `run_at`; or, as `queue_paused`, that operators open its "
+        "queue again. Empty: it was begun."
+    )
+    queue_position: int | None = Field(description="1 is next. Where owners take turns it may change either way.")
+    more: bool = Field(description="It is further back than was counted, so it has no position.")
+    starts_in: SpanOut | None
+    remaining: SpanOut | None = Field(description="Until it has finished, if it was begun.")
+    longer_than_usual: bool = Field(description="It takes longer than three of four did.")
+    words: str = Field(description="All of this for people. Empty: there is nothing to say.")
 
 
 class JobOut(Schema):
     """A piece of background work and where it stands."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.job()]})
 
     id: UUID
     task: str
@@ -81,6 +122,10 @@ class JobOut(Schema):
     finished_at: datetime | None
     result: Any | None
     error: ErrorOut | None
+    outlook: OutlookOut | None = Field(
+        description="What may be expected of it. Empty once it has finished, and wherever it comes with other news: "
+        "ask for the job itself."
+    )
     links: dict[str, str]
 
     @staticmethod
@@ -106,6 +151,7 @@ def shown(job: Job, if_none_match: str = "") -> HttpResponse:
     if known(job.version, if_none_match):
         response = HttpResponse(status=304)
     else:
+        look_ahead([job])
         response = HttpResponse(JobOut.from_orm(job).model_dump_json(), content_type="application/json")
     response["ETag"] = etag(job.version)
     response["Cache-Control"] = "private, no-cache"
@@ -146,7 +192,9 @@ def list_jobs(
 ) -> list[Job]:
     """Newest first, a page at a time. The header `Link` leads to the next page."""
     jobs = Job.objects.of(request.auth)
-    return paging.listed(request, response, jobs.filter(state=state) if state else jobs, after, limit)
+    listed = paging.listed(request, response, jobs.filter(state=state) if state else jobs, after, limit)
+    look_ahead(listed)
+    return listed
 
 
 @router.get(
@@ -155,6 +203,7 @@ def list_jobs(
     url_name="job",
     summary="One job",
     openapi_extra={
+        **examples.answering(200, examples.job(**examples.RUNNING)),
         "parameters": [
             {
                 "in": "header",
@@ -163,7 +212,7 @@ def list_jobs(
                 "schema": {"type": "string", "pattern": '^((W/)?"\\d+"|\\*)$'},
                 "example": 'W/"3"',
             }
-        ]
+        ],
     },
 )
 def get_job(
@@ -212,6 +261,7 @@ def job_events(request: ApiRequest, job_id: UUID) -> HttpResponse:
 
 
 def as_event(job: Job) -> str:
+    look_ahead([job])
     return f"id: {job.version}\nevent: job\ndata: {JobOut.from_orm(job).model_dump_json()}\n\n"
 
 
@@ -219,6 +269,7 @@ def as_event(job: Job) -> str:
     "/{uuid:job_id}/cancel",
     response={200: JobOut, **problems(403, 404, 409)},
     summary="Cancel a job",
+    openapi_extra=examples.answering(200, examples.job(**examples.CANCELLED)),
 )
 def cancel_job(request: ApiRequest, job_id: UUID) -> Job:
     """A running job stops within seconds. Answers 409 when the job has already finished."""

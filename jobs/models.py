@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.db import models, transaction
@@ -20,6 +20,9 @@ from jobs.fingerprint import fingerprint
 from jobs.interrupt import shielded
 from jobs.signals import job_changed
 from jobs.statements import Parameter, Prepared, Update
+
+if TYPE_CHECKING:
+    from jobs.outlook import Outlook
 
 ERRORS_KEPT = 25
 TRACEBACK_CHARACTERS = 10_000
@@ -96,6 +99,10 @@ class JobQuerySet(models.QuerySet["Job"]):
         due = Q(run_at__lte=Now()) | Q(published_at__isnull=False)
         return self.waiting().filter(due).exclude(queue__in=PausedQueue.objects.values("name"))
 
+    def in_line(self, queue: str) -> Self:
+        """Those of a queue that the broker has, the next first; but in a fair queue owners take turns."""
+        return self.waiting().filter(queue=queue, published_at__isnull=False).order_by("priority", "run_at")
+
     def holding_lease(self, pk: Any, lease_token: Any) -> Self:
         """The row of a job, if the lease under which it was started still holds."""
         return self.filter(pk=pk, state=State.RUNNING, lease_token=lease_token)
@@ -144,18 +151,20 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def fairest(self, queue: str) -> "Job | None":
         """Which job of the queue is next: by priority, then of the owner who was served least and longest ago."""
-        served = Job.objects.filter(queue=queue, owner=OuterRef("owner")).order_by()
-        running = served.filter(state=State.RUNNING).values("owner").annotate(number=Count("pk")).values("number")
+        served = Job.objects.filter(queue=queue, owner=OuterRef("owner"), state=State.RUNNING).order_by()
+        running = served.values("owner").annotate(number=Count("pk")).values("number")
         return (
             self.due()
             .filter(queue=queue)
-            .annotate(
-                running=Coalesce(Subquery(running), 0),
-                served_at=Subquery(served.order_by(F("started_at").desc(nulls_last=True)).values("started_at")[:1]),
-            )
+            .annotate(running=Coalesce(Subquery(running), 0), served_at=Job.objects.last_served(queue))
             .order_by("priority", "running", F("served_at").asc(nulls_first=True), "run_at")
             .first()
         )
+
+    def last_served(self, queue: str) -> Subquery:
+        """When the owner of a job was last served in a fair queue. By its index, as far back as the latest."""
+        served = self.filter(queue=queue, owner=OuterRef("owner"), started_at__isnull=False)
+        return Subquery(served.order_by("-started_at").values("started_at")[:1])
 
     def succeed(self) -> list["Job"]:
         return self.move("succeed", **SUCCEEDED)
@@ -227,6 +236,9 @@ class Job(models.Model):
     )
 
     priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.NORMAL)
+    size = models.PositiveBigIntegerField(
+        null=True, help_text="How much there is to do, in what the task counts. Jobs of one size take about as long."
+    )
 
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED, db_default=State.QUEUED)
     version = models.PositiveIntegerField(
@@ -285,6 +297,12 @@ class Job(models.Model):
             models.Index(fields=["owner", "-created_at"], name="job_by_owner", condition=Q(owner__isnull=False)),
             models.Index(fields=["state", "-created_at"], name="job_by_state"),
             models.Index(fields=["published_at", "run_at"], name="job_waiting", condition=Q(state__in=WAITING)),
+            models.Index(
+                fields=["queue", "priority", "run_at"],
+                name="job_in_line",
+                condition=Q(state__in=WAITING, published_at__isnull=False),
+            ),
+            models.Index(fields=["task", "-finished_at"], name="job_took", condition=Q(state=State.SUCCEEDED)),
             models.Index(fields=["lease_until"], name="job_running", condition=Q(state=State.RUNNING)),
             models.Index(fields=["finished_at"], name="job_ended", condition=ENDED),
             models.Index(fields=["owner", "-finished_at"], name="job_ended_by_owner", condition=ENDED),
@@ -297,6 +315,8 @@ class Job(models.Model):
 
     # Set by the heartbeat when it finds that the lease is gone.
     lease_lost = False
+    # What may be expected of it, where somebody has looked: see `jobs.outlook`.
+    outlook: "Outlook | None" = None
     # What `advance()` was told last, until the heartbeat writes it.
     unwritten: dict[str, Any] | None = None
 

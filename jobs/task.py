@@ -18,7 +18,19 @@ from jobs.registry import registry
 from jobs.worker import work
 
 # What `Task.job()` sets. Everything else of a new job is as the model has it by default.
-LAUNCH = ["id", "task", "args", "queue", "priority", "owner", "max_attempts", "run_at", "published_at", "created_at"]
+LAUNCH = [
+    "id",
+    "task",
+    "args",
+    "queue",
+    "priority",
+    "size",
+    "owner",
+    "max_attempts",
+    "run_at",
+    "published_at",
+    "created_at",
+]
 
 Body = Callable[..., Any]
 Links = Callable[..., dict[str, str]]
@@ -114,11 +126,13 @@ class Task:
         key: str | None = None,
         run_at: datetime | None = None,
         priority: Priority | None = None,
+        size: int | None = None,
         **args: Any,
     ) -> Job:
         """A job of this task, not yet written. Raises BadArguments.
 
         owner: the user who is told what becomes of it. key: idempotency key. run_at: not before then.
+        size: how much there is to do, if it tells how long that will take.
         """
         self.check(args)
         now = timezone.now()
@@ -127,6 +141,7 @@ class Task:
             args=args,
             queue=self.queue,
             priority=self.priority if priority is None else priority,
+            size=size,
             key=key,
             owner=owner,
             max_attempts=self.max_attempts,

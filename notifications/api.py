@@ -10,7 +10,7 @@ from ninja import Field, Router, Schema
 from ninja.errors import HttpError
 from pydantic import AwareDatetime
 
-from jobs import idempotency
+from jobs import examples, idempotency
 from jobs.api import ApiRequest, JobOut, accepted, problems
 from notifications import webhooks
 from notifications.models import Delivery, Endpoint
@@ -21,27 +21,35 @@ router = Router(tags=["webhooks"])
 
 
 class EndpointIn(Schema):
-    url: str = Field(description="Where to POST to. It has to begin with https://", max_length=2000)
-    events: list[str] = Field(list(webhooks.EVENTS), description="Which events to send: all of them, if not given.")
+    url: str = Field(
+        description="Where to POST to. It has to begin with https://",
+        max_length=2000,
+        examples=["https://you.example/hooks"],
+    )
+    events: list[str] = Field(
+        list(webhooks.EVENTS),
+        description="Which events to send: all of them, if not given.",
+        examples=[list(webhooks.EVENTS)],
+    )
 
 
 class EndpointPatch(Schema):
-    url: str | None = Field(None, max_length=2000)
-    events: list[str] | None = None
-    enabled: bool | None = Field(None, description="Whether anything is sent there.")
+    url: str | None = Field(None, max_length=2000, examples=["https://you.example/hooks"])
+    events: list[str] | None = Field(None, examples=[["job.dead"]])
+    enabled: bool | None = Field(None, description="Whether anything is sent there.", examples=[True])
 
 
 class EndpointOut(Schema):
     """An endpoint, without its secret."""
 
     id: UUID
-    url: str
-    events: list[str]
+    url: str = Field(examples=["https://you.example/hooks"])
+    events: list[str] = Field(examples=[list(webhooks.EVENTS)])
     created_at: datetime
-    enabled: bool
-    disabled_at: datetime | None
-    disabled_because: str = Field(description="In words. Empty while it is enabled.")
-    failing_since: datetime | None = Field(description="Since when every try has failed.")
+    enabled: bool = Field(examples=[True])
+    disabled_at: datetime | None = Field(examples=[None])
+    disabled_because: str = Field(description="In words. Empty while it is enabled.", examples=[""])
+    failing_since: datetime | None = Field(description="Since when every try has failed.", examples=[None])
 
     @staticmethod
     def resolve_enabled(endpoint: Endpoint) -> bool:
@@ -51,34 +59,36 @@ class EndpointOut(Schema):
 class EndpointWithSecret(EndpointOut):
     """An endpoint with the secret that signs what is sent there. It is shown this once."""
 
-    secret: str
+    secret: str = Field(examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"])
 
 
 class TryOut(Schema):
     at: datetime
-    seconds: float
-    status: int | None = Field(description="Of the answer. Empty: there was none.")
-    answer: str = Field(description="Its first 1024 bytes.")
-    problem: str = Field(description="Why there was no answer, in words.")
+    seconds: float = Field(examples=[0.12])
+    status: int | None = Field(description="Of the answer. Empty: there was none.", examples=[204])
+    answer: str = Field(description="Its first 1024 bytes.", examples=[""])
+    problem: str = Field(description="Why there was no answer, in words.", examples=[""])
 
 
 class DeliveryOut(Schema):
     """One event on its way to one endpoint."""
 
     id: UUID
-    webhook_id: str
-    event: str
-    state: str = Field(description="`waiting`, `sending`, `delivered` or `given up`.")
-    body: str
+    webhook_id: str = Field(examples=["evt_98766f2600cf424195228a65ea022bf5_3"])
+    event: str = Field(examples=["job.succeeded"])
+    state: str = Field(description="`waiting`, `sending`, `delivered` or `given up`.", examples=["delivered"])
+    body: str = Field(
+        examples=['{"type":"job.succeeded","timestamp":"2026-11-24T12:00:00+00:00","data":{"id":"98766f26…"}}']
+    )
     created_at: datetime
     delivered_at: datetime | None
-    next_try: datetime | None
+    next_try: datetime | None = Field(examples=[None])
     log: list[TryOut] = Field(description="The latest tries, the oldest first.")
 
 
 class Range(Schema):
     since: AwareDatetime = Field(description="With its time zone.")
-    until: AwareDatetime
+    until: AwareDatetime = Field(examples=["2026-11-25T12:00:00Z"])
     undelivered_only: bool = Field(True, description="Leave out what was delivered.")
 
 
@@ -91,7 +101,7 @@ def list_webhooks(request: ApiRequest) -> Any:
     return Endpoint.objects.filter(owner=request.auth)
 
 
-@router.post("", response={201: EndpointWithSecret, **problems(400, 403, 422)}, summary="Make an endpoint")
+@router.post("", response={201: EndpointWithSecret, **problems(400, 403, 413, 422)}, summary="Make an endpoint")
 def create_webhook(request: ApiRequest, asked: EndpointIn) -> tuple[int, Endpoint]:
     """The answer has the secret by which the endpoint knows us. It is not shown again."""
     try:
@@ -106,7 +116,9 @@ def get_webhook(request: ApiRequest, endpoint_id: UUID) -> Endpoint:
 
 
 @router.patch(
-    "/{uuid:endpoint_id}", response={200: EndpointOut, **problems(400, 403, 404, 422)}, summary="Change an endpoint"
+    "/{uuid:endpoint_id}",
+    response={200: EndpointOut, **problems(400, 403, 404, 413, 422)},
+    summary="Change an endpoint",
 )
 def change_webhook(request: ApiRequest, endpoint_id: UUID, asked: EndpointPatch) -> Endpoint:
     """What is not given stays as it is."""
@@ -177,9 +189,12 @@ def replay_delivery(request: ApiRequest, endpoint_id: UUID, delivery_id: UUID) -
 
 @router.post(
     "/{uuid:endpoint_id}/replay",
-    response={202: JobOut, **problems(400, 403, 404, 409, 422)},
+    response={202: JobOut, **problems(400, 403, 404, 409, 413, 422)},
     summary="Send again what happened in a time",
-    openapi_extra=idempotency.DOCUMENTED,
+    openapi_extra={
+        **idempotency.DOCUMENTED,
+        **examples.answering(202, examples.job("notifications.replay_deliveries", {})),
+    },
 )
 @idempotency.idempotent
 def replay_webhook(request: ApiRequest, endpoint_id: UUID, asked: Range) -> HttpResponse:

@@ -14,7 +14,8 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from channels.layers import get_channel_layer
 
 from jobs.api import JobOut
-from jobs.models import Job
+from jobs.models import Job, State
+from jobs.outlook import look_ahead
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +39,22 @@ class JobsConsumer(AsyncJsonWebsocketConsumer):
 
     @database_sync_to_async
     def recent_jobs(self) -> list[dict[str, Any]]:
-        return [as_json(job) for job in Job.objects.of(self.user_id)[:SNAPSHOT]]
+        jobs = Job.objects.of(self.user_id)[:SNAPSHOT]
+        look_ahead(jobs)
+        return [as_json(job) for job in jobs]
 
     async def job(self, message: dict[str, Any]) -> None:
+        if message["job"]["state"] in (State.RUNNING, State.SUSPENDED):
+            # Found out here, where somebody looks, and not by the worker that pushed it.
+            outlook = await self.outlook_of(message["job"]["id"])
+            message = {**message, "job": {**message["job"], "outlook": outlook}}
         await self.send_json(message)
+
+    @database_sync_to_async
+    def outlook_of(self, job_id: str) -> dict[str, Any] | None:
+        jobs = Job.objects.filter(pk=job_id)
+        look_ahead(jobs)
+        return next((as_json(job)["outlook"] for job in jobs), None)
 
     async def logged_out(self, message: dict[str, Any]) -> None:
         await self.close()

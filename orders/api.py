@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404
 from ninja import Field, Router, Schema
 from ninja.errors import HttpError
 
-from jobs import idempotency, paging
+from jobs import examples, idempotency, paging
 from jobs.api import ApiRequest, JobOut, accepted, problems
 from orders import ordering
 from orders.models import Order, Payment, Product
@@ -17,40 +17,45 @@ from orders.models import Order, Payment, Product
 products = Router(tags=["orders"])
 orders = Router(tags=["orders"])
 
+CHARGING = {"order": f"/api/orders/{examples.ABOUT}", "page": f"/orders/{examples.ABOUT}"}  # of the examples
+
 
 class ProductOut(Schema):
-    id: int
-    name: str
-    about: str
-    price: int = Field(description="In minor units, such as cents.")
-    currency: str = Field(description="ISO 4217, in small letters.")
+    id: int = Field(examples=[1])
+    name: str = Field(examples=["Night lamp"])
+    about: str = Field(examples=["Glows."])
+    price: int = Field(description="In minor units, such as cents.", examples=[1200])
+    currency: str = Field(description="ISO 4217, in small letters.", examples=["eur"])
 
 
 class OrderIn(Schema):
-    product: int = Field(description="The id of a product.")
+    product: int = Field(description="The id of a product.", examples=[1])
     quantity: int = Field(1, ge=1, le=ordering.MOST)
-    country: str = Field("", description="Where it goes, by ISO 3166: one of the European Union. Empty: not said.")
+    country: str = Field(
+        "", description="Where it goes, by ISO 3166: one of the European Union. Empty: not said.", examples=["DE"]
+    )
     payment_method: str = Field(
         pattern=r"^pm_\w{1,200}$",
         description="What the gateway calls the card. Of a test account for example `pm_card_visa`.",
+        examples=["pm_card_visa"],
     )
 
 
 class OrderOut(Schema):
     """An order. What became of its payment is said apart from its job: the gateway may tell us by other ways too."""
 
-    id: UUID
-    product: str
-    quantity: int
-    amount: int = Field(description="In minor units, such as cents.")
-    currency: str
-    country: str = Field(description="Where it goes, by ISO 3166. Empty if it was not said.")
-    payment: Payment
-    decline_reason: str = Field(description="What the bank says. Empty unless it is declined.")
+    id: UUID = Field(examples=[examples.ABOUT])
+    product: str = Field(examples=["Night lamp"])
+    quantity: int = Field(examples=[1])
+    amount: int = Field(description="In minor units, such as cents.", examples=[1200])
+    currency: str = Field(examples=["eur"])
+    country: str = Field(description="Where it goes, by ISO 3166. Empty if it was not said.", examples=["DE"])
+    payment: Payment = Field(examples=["paid"])
+    decline_reason: str = Field(description="What the bank says. Empty unless it is declined.", examples=[""])
     created_at: datetime
     paid_at: datetime | None
-    refunded_at: datetime | None
-    job: JobOut | None
+    refunded_at: datetime | None = Field(examples=[None])
+    job: JobOut | None = Field(examples=[examples.job("orders.charge_order", CHARGING, **examples.SUCCEEDED)])
 
     @staticmethod
     def resolve_product(order: Order) -> str:
@@ -64,9 +69,12 @@ def list_products(request: ApiRequest) -> Any:
 
 @orders.post(
     "",
-    response={202: JobOut, **problems(400, 403, 409, 422)},
+    response={202: JobOut, **problems(400, 403, 409, 413, 422)},
     summary="Order something",
-    openapi_extra=idempotency.DOCUMENTED,
+    openapi_extra={
+        **idempotency.DOCUMENTED,
+        **examples.answering(202, examples.job("orders.charge_order", CHARGING)),
+    },
 )
 @idempotency.idempotent
 def place_order(request: ApiRequest, asked: OrderIn) -> HttpResponse:

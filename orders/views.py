@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from jobs.models import Job
+from jobs.outlook import look_ahead
 from orders import countries, ordering
 from orders.models import Order, Product
 
@@ -71,6 +72,7 @@ def _place(request: HttpRequest) -> HttpResponse:
 @require_GET
 def orders(request: HttpRequest) -> HttpResponse:
     page = Paginator(Order.objects.of(request.user), ON_A_PAGE).get_page(request.GET.get("page"))
+    look_ahead(order.job for order in page if order.job)
     return render(request, "orders/orders.html", {"orders": page})
 
 
@@ -89,7 +91,9 @@ def card(request: HttpRequest, order_id: uuid.UUID) -> HttpResponse:
 
 
 def _mine(request: HttpRequest, order_id: uuid.UUID) -> Order:
-    return get_object_or_404(Order.objects.of(request.user), pk=order_id)
+    order = get_object_or_404(Order.objects.of(request.user), pk=order_id)
+    look_ahead([order.job] if order.job else [])
+    return order
 
 
 def receipt_of(order: Order) -> Job | None:

@@ -10,7 +10,7 @@ from ninja import Field, Router, Schema
 from ninja.errors import HttpError
 
 from files.serving import address
-from jobs import idempotency, paging
+from jobs import examples, idempotency, paging
 from jobs.api import ApiRequest, JobOut, accepted, problems, retry_after
 from jobs.models import State
 from reports import requesting
@@ -19,11 +19,13 @@ from reports.period import Period
 
 router = Router(tags=["reports"])
 
+MAKING = {"report": f"/api/reports/{examples.ABOUT}", "page": f"/reports/{examples.ABOUT}"}  # of the examples
+
 
 class ReportIn(Schema):
     kind: Kind
-    first_day: date = Field(alias="from", description="The first day, in UTC.")
-    last_day: date = Field(alias="to", description="The last day, in UTC. It is included.")
+    first_day: date = Field(alias="from", description="The first day, in UTC.", examples=["2026-11-01"])
+    last_day: date = Field(alias="to", description="The last day, in UTC. It is included.", examples=["2026-11-24"])
     format: Format
     detail: Detail = Field(Detail.TOTALS, description="`rows` is every order, for sales as CSV. Else the totals.")
 
@@ -31,19 +33,26 @@ class ReportIn(Schema):
 class ReportOut(Schema):
     """A report. Its file is at `url` once its status is `succeeded`, for as long as it has not `expired`."""
 
-    id: UUID
-    status: State | Literal["expired"] = Field(description="The state of its job, or `expired`: ask for it again.")
-    url: str | None = Field(description="Where you, and nobody else, can fetch the file for the next twelve hours.")
+    id: UUID = Field(examples=[examples.ABOUT])
+    status: State | Literal["expired"] = Field(
+        description="The state of its job, or `expired`: ask for it again.", examples=["succeeded"]
+    )
+    url: str | None = Field(
+        description="Where you, and nobody else, can fetch the file for the next twelve hours.",
+        examples=["/media/eyJ…/reports/sales-2026-11-01-2026-11-24.pdf"],
+    )
     kind: Kind
-    first_day: date = Field(serialization_alias="from")
-    last_day: date = Field(serialization_alias="to")
+    first_day: date = Field(serialization_alias="from", examples=["2026-11-01"])
+    last_day: date = Field(serialization_alias="to", examples=["2026-11-24"])
     format: Format
     detail: Detail
-    everybody: bool = Field(description="Of the whole site, as staff get it. Else of what is your own.")
-    size: int | None = Field(description="Of the file, in bytes.")
+    everybody: bool = Field(
+        description="Of the whole site, as staff get it. Else of what is your own.", examples=[False]
+    )
+    size: int | None = Field(description="Of the file, in bytes.", examples=[2048])
     created_at: datetime
-    expires_at: datetime | None = Field(description="When the file is removed.")
-    job: JobOut
+    expires_at: datetime | None = Field(description="When the file is removed.", examples=["2026-12-01T12:00:00Z"])
+    job: JobOut = Field(examples=[examples.job("reports.make_report", MAKING, **examples.SUCCEEDED)])
 
     @staticmethod
     def resolve_url(report: Report, context: Any) -> str | None:
@@ -53,9 +62,12 @@ class ReportOut(Schema):
 
 @router.post(
     "",
-    response={202: JobOut, **problems(400, 403, 409, 422)},
+    response={202: JobOut, **problems(400, 403, 409, 413, 422)},
     summary="Ask for a report",
-    openapi_extra=idempotency.DOCUMENTED,
+    openapi_extra={
+        **idempotency.DOCUMENTED,
+        **examples.answering(202, examples.job("reports.make_report", MAKING)),
+    },
 )
 @idempotency.idempotent
 def ask_for_report(request: ApiRequest, asked: ReportIn) -> HttpResponse:

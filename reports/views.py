@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from jobs.models import Job, JobQuerySet
+from jobs.outlook import look_ahead
 from reports import charts, kinds, requesting
 from reports.figures import Table, written
 from reports.models import Detail, Format, Kind, Report
@@ -84,6 +85,7 @@ def _ask(request: HttpRequest) -> HttpResponse:
 
 def _page(request: HttpRequest, form: ReportForm, status: int = 200) -> HttpResponse:
     found = Paginator(Report.objects.of(request.user), ON_A_PAGE).get_page(request.GET.get("page"))
+    look_ahead(report.job for report in found)
     looked = preview(form, request.user) if form.is_valid() else {}
     return render(request, "reports/reports.html", {"form": form, "reports": found, **looked}, status=status)
 
@@ -146,7 +148,9 @@ def requeue(request: HttpRequest, report_id: UUID) -> HttpResponse:
 
 
 def _mine(request: HttpRequest, report_id: UUID) -> Report:
-    return get_object_or_404(Report.objects.of(request.user), pk=report_id)
+    report = get_object_or_404(Report.objects.of(request.user), pk=report_id)
+    look_ahead([report.job])
+    return report
 
 
 def _job(request: HttpRequest, report_id: UUID) -> JobQuerySet:

@@ -5,26 +5,28 @@ from uuid import UUID
 from django.db.models.fields.files import FieldFile
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
-from ninja import File, Form, Router, Schema
+from ninja import Field, File, Form, Router, Schema
 from ninja.errors import HttpError
 from ninja.files import UploadedFile
 
 from files.serving import address
-from jobs import idempotency, paging
+from jobs import examples, idempotency, paging
 from jobs.api import ApiRequest, JobOut, accepted, problems
 from videos import uploads
 from videos.models import Rendition, Video
 
 router = Router(tags=["videos"])
 
+FOLDER = f"/media/eyJ…/videos/{examples.ABOUT}/5a7c"  # of the examples
+
 
 class RenditionOut(Schema):
     """One size of the video. The address is of its HLS playlist."""
 
-    name: str
-    width: int
-    height: int
-    url: str
+    name: str = Field(examples=["720p"])
+    width: int = Field(examples=[1280])
+    height: int = Field(examples=[720])
+    url: str = Field(examples=[f"{FOLDER}/720p/720p.m3u8"])
 
     @staticmethod
     def resolve_url(rendition: Rendition) -> str:
@@ -38,14 +40,16 @@ class VideoOut(Schema):
     that names the pictures of the seek bar. What these name, they name by relative addresses.
     """
 
-    id: UUID
-    title: str
-    duration: float | None
-    job: JobOut | None
-    playlist_url: str | None
-    mp4_url: str | None
-    poster_url: str | None
-    storyboard_url: str | None
+    id: UUID = Field(examples=[examples.ABOUT])
+    title: str = Field(examples=["Holiday"])
+    duration: float | None = Field(examples=[30.0])
+    job: JobOut | None = Field(
+        examples=[examples.job(**examples.SUCCEEDED, result={"video": examples.ABOUT, "remark": ""})]
+    )
+    playlist_url: str | None = Field(examples=[f"{FOLDER}/master.m3u8"])
+    mp4_url: str | None = Field(examples=[f"{FOLDER}/video.mp4"])
+    poster_url: str | None = Field(examples=[f"{FOLDER}/poster.jpg"])
+    storyboard_url: str | None = Field(examples=[f"{FOLDER}/storyboard.vtt"])
     renditions: list[RenditionOut]
 
     @staticmethod

@@ -147,7 +147,7 @@ def video_of(upload: Upload) -> Video:
     if upload.path.exists():
         with Moving(upload.path) as file:
             default_storage.save(video.original_name, file)
-    hand_over(video)
+    hand_over(video, upload.length)
     return video
 
 

@@ -41,7 +41,7 @@ def receive(owner: Any, file: UploadedFile, title: str) -> Video:
     video.original = default_storage.save(video.original_name, file)
     try:
         with transaction.atomic():
-            hand_over(video)
+            hand_over(video, length)
             Upload.objects.create(pk=video.pk, owner=owner, length=length, video=video, expires_at=timezone.now())
     except BaseException:
         default_storage.delete(video.original.name)
@@ -49,10 +49,10 @@ def receive(owner: Any, file: UploadedFile, title: str) -> Video:
     return video
 
 
-def hand_over(video: Video) -> None:
-    """Write the video and the job that transcodes it. Inside a transaction."""
+def hand_over(video: Video, length: int) -> None:
+    """Write the video, of so many bytes, and the job that transcodes it. Inside a transaction."""
     video.save(force_insert=True)
-    video.job = transcode_video.enqueue(video_id=str(video.pk), owner=video.owner, key=str(video.pk))
+    video.job = transcode_video.enqueue(video_id=str(video.pk), owner=video.owner, key=str(video.pk), size=length)
     video.save(update_fields=["job"])
 
 

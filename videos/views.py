@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from jobs.models import Job, JobQuerySet
+from jobs.outlook import look_ahead
 from videos import resumable, tus, uploads
 from videos.models import Video
 
@@ -24,6 +25,7 @@ def library(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _upload(request)
     videos = Paginator(Video.objects.of(request.user), ON_A_PAGE).get_page(request.GET.get("page"))
+    look_ahead(video.job for video in videos if video.job)
     limit = {"max_upload_bytes": settings.MAX_UPLOAD_BYTES, "too_large": uploads.too_large()}
     return render(request, "videos/library.html", {"videos": videos, **limit, **_resumable(request)})
 
@@ -82,7 +84,9 @@ def delete(request: HttpRequest, video_id: UUID) -> HttpResponse:
 
 
 def _mine(request: HttpRequest, video_id: UUID) -> Video:
-    return get_object_or_404(Video.objects.of(request.user), pk=video_id)
+    video = get_object_or_404(Video.objects.of(request.user), pk=video_id)
+    look_ahead([video.job] if video.job else [])
+    return video
 
 
 def _job(request: HttpRequest, video_id: UUID) -> JobQuerySet:

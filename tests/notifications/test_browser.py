@@ -100,6 +100,15 @@ def test_then_each_change_with_a_higher_version_from_queued_to_succeeded(client,
     assert heard[-1] == client.job(location)
 
 
+def test_how_far_a_job_is_comes_with_how_long_it_may_still_take(site, client, listening):
+    socket = listening(client)
+    hear(socket)
+    with site.inside():
+        long.enqueue(number=1, seconds=4, owner=client.user)
+    half = [job for job in hear_until(socket, "succeeded") if job["progress"] == 0.5]
+    assert half and all(job["outlook"]["words"].endswith("left") for job in half)
+
+
 def test_all_the_sockets_of_a_person_hear_of_their_jobs_and_nobody_else_does(client, stranger, listening, small):
     mine, mine_too, theirs = listening(client), listening(client), listening(stranger)
     for socket in (mine, mine_too, theirs):

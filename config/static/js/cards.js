@@ -21,10 +21,13 @@ document.addEventListener("job", ({ detail: job }) => {
   const card = cardOf(job.id);
   if (!card) {
     if (isNew(job)) renew(job.id, `${job.links.page}/card`, job.version);
-  } else if (job.version > versionOf(card)) {
-    if (isSameAttempt(job, card)) advance(card, job);
-    else renew(job.id, card.dataset.cardUrl, job.version);
+    return;
   }
+  if (job.version > versionOf(card)) {
+    if (isSameAttempt(job, card)) advance(card, job);
+    else return renew(job.id, card.dataset.cardUrl, job.version);
+  }
+  if (job.version === versionOf(card)) foresee(card, job);
 });
 
 document.addEventListener("job:deleted", (event) => remove(event.detail));
@@ -46,6 +49,12 @@ function advance(card, job) {
   const bar = part(card, "progress");
   bar.value = Math.max(job.progress, bar.value);
   part(card, "percent").textContent = `${Math.round(bar.value * 100)}%`;
+}
+
+// What may be expected of a job changes with time too, while its version stays.
+function foresee(card, { outlook }) {
+  const words = part(card, "outlook");
+  if (words && outlook) words.textContent = outlook.words;
 }
 
 async function renew(id, url, version) {

@@ -54,7 +54,8 @@ async function ask() {
 }
 
 async function get(url) {
-  const response = await fetch(url, { signal: AbortSignal.timeout(10000) });
+  // Not from the cache, which has what is known of a version: how long it will take is not part of that.
+  const response = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(10000) });
   loggedOut = response.status === 401;
   if (response.ok) return response.json();
   if (!loggedOut && response.status !== 404) throw new Error(`${url} answered ${response.status}`);
