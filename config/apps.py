@@ -1,5 +1,7 @@
 from django.apps import AppConfig
 
+from config import celery  # noqa: F401 - whoever loads Django has the application to which tasks belong
+
 
 class ConfigConfig(AppConfig):
     """Makes `config` an app, for the management commands that concern the whole site.

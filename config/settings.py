@@ -32,7 +32,7 @@ from django.core.exceptions import ImproperlyConfigured
 from config import parts
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = Path(os.environ.get("DATA_DIR") or BASE_DIR / "data").resolve()
+DATA_DIR = parts.data_dir()
 
 DEBUG = os.environ.get("DEBUG", "1") == "1"
 PORT = int(os.environ.get("PORT", "8000"))

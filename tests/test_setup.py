@@ -108,7 +108,7 @@ def test_a_whole_site_goes_on_when_any_of_its_processes_is_killed(stack):
     for name in stack.processes:
         stack.kill(name)
     wait_until(lambda: not set(before.values()) & {stack.pid(name) for name in stack.processes})
-    wait_until(stack.ready)
+    wait_until(stack.ready, timeout=60)
     with stack.inside():
         assert get_user_model().objects.filter(email="demo@example.com").exists()
 
