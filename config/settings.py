@@ -16,6 +16,8 @@ STRIPE_API_KEY          of the account that takes the payments (default: our san
 STRIPE_WEBHOOK_SECRET   with which the gateway signs what it announces to /webhooks/payments
 WEBHOOK_KEY    from which the secrets of webhooks are made (default: SECRET_KEY; keep it when that changes)
 WEBHOOKS_TO_LOOPBACK    "1" in development: webhooks may go to this machine, by plain HTTP
+CHUNK_SECONDS  how much of a video one job encodes, and a crash repeats (default: 30)
+SUMMARIES_PER_SECOND    the pace at which daily summaries are mailed (default: 20)
 FFMPEG_CONFINEMENT      "required": no video is opened where ffmpeg cannot be kept from network and files; or "off"
 EXTRA_APPS     comma-separated: further Django apps, as the tests and benchmarks bring
 """

@@ -1,8 +1,10 @@
 """Which mails the mail server has taken."""
 
 from django.db import models, transaction
+from django.db.models import Exists
 
 from jobs.durability import wait_for_disk
+from jobs.errors import LeaseLost
 from jobs.models import Job
 
 
@@ -14,6 +16,17 @@ class Sent(models.Model):
 
     def __str__(self) -> str:
         return str(self.job_id)
+
+    @staticmethod
+    def knows(job: Job) -> bool:
+        """Whether an earlier attempt has sent it. Asked by the attempt that would: raises LeaseLost if it may not.
+
+        A job may have waited for its turn in a bundle, or its worker been frozen: another may be at it by now.
+        """
+        held = Job.objects.holding_lease(job.pk, job.lease_token)
+        for sent in held.values_list(Exists(Sent.objects.filter(job=job))):
+            return sent[0]
+        raise LeaseLost(str(job))
 
     @staticmethod
     def remember(job: Job) -> None:

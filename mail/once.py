@@ -32,9 +32,10 @@ def send_once(
 ) -> None:
     """Send this mail unless an earlier attempt of the job has. For task bodies.
 
-    Raises sending.Refused if the mail can never be delivered, and other errors if it may be later.
+    Raises sending.Refused if the mail can never be delivered, LeaseLost if the job is in other hands by now, and other
+    errors if the mail may be delivered later.
     """
-    if Sent.objects.filter(job=job).exists():
+    if Sent.knows(job):
         return
     message = sending.compose(template, to, context, message_id=str(job.pk), headers=headers)
     if attachment:

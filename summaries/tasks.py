@@ -24,7 +24,14 @@ def mail_summaries(job: Job, slot: str) -> None:
         job.advance(None, f"{recipients} recipients")
 
 
-@task(queue=QUEUE, max_attempts=25, backoff_cap=timedelta(hours=2), time_limit=TIME_LIMIT, permanent=Refused)
+@task(
+    queue=QUEUE,
+    max_attempts=25,
+    backoff_cap=timedelta(hours=2),
+    time_limit=TIME_LIMIT,
+    permanent=Refused,
+    bundle=20,  # what a mailing sends in a second, and what is tried again if a worker dies
+)
 def send_summary(job: Job, day: str, succeeded: int, dead: int, jobs: list[str]) -> None:
     user = job.owner
     if user is None or not user.is_active or not choices.wants(user, Event.DAILY_SUMMARY, Channel.MAIL):

@@ -40,8 +40,11 @@ def welcomed(email: str) -> bool:
     return welcome(email).state == State.SUCCEEDED
 
 
-def test_a_job_delivered_three_times_sends_its_mail_once(site: Stack, mail_server: MailServer) -> None:
+def test_a_job_delivered_three_times_sends_its_mail_once_and_mails_share_a_connection(
+    site: Stack, mail_server: MailServer
+) -> None:
     site.stop("worker-mail")
+    mail_server.peers.clear()
     people = [new_email() for _ in range(10)]
     assert {sign_up(site.url, email).status_code for email in people} == {302}
     with site.inside():
@@ -51,6 +54,7 @@ def test_a_job_delivered_three_times_sends_its_mail_once(site: Stack, mail_serve
         wait_until(lambda: all(map(welcomed, people)))
         wait_until(lambda: broker.waiting_messages("mail") == 0)
     assert [len(mail_server.to(email)) for email in people] == [1] * 10
+    assert len(set(mail_server.peers)) == 1
 
 
 def test_signing_up_works_while_the_mail_server_is_down_and_the_mail_comes_later(

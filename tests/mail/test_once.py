@@ -49,6 +49,19 @@ def test_a_job_cancelled_while_sending_and_requeued_sends_nothing_more(job: Job,
     assert len(mail.outbox) == 1
 
 
+def test_a_job_cancelled_while_others_of_its_message_are_sent_sends_nothing(job: Job, monkeypatch) -> None:
+    def cancelling_the_others(message, on_accepted):
+        Job.objects.exclude(args__to=message.to[0]).cancel()
+        send(message, on_accepted)
+
+    send = sending.send
+    monkeypatch.setattr(once.sending, "send", cancelling_the_others)
+    other = send_message.enqueue(template="accounts/messages/welcome", to="bob@example.com", context={"email": "Bob"})
+    work([str(job.pk), str(other.pk)], job.queue)
+    assert len(mail.outbox) == 1
+    assert sorted(Job.objects.values_list("state", flat=True)) == [State.CANCELLED, State.SUCCEEDED]
+
+
 def test_a_refusal_ends_the_job_with_words_for_its_owner(job: Job, monkeypatch) -> None:
     def refuse(*_, **__):
         raise sending.Refused("No such mailbox.")
