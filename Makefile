@@ -21,7 +21,7 @@ test-sqlite: .venv/dev browser ## Run the tests on SQLite instead of PostgreSQL
 	@DATABASE_URL=sqlite exec $(PYTEST) $(TWO_AT_A_TIME) $(ARGS)
 
 chaos: .venv/dev ## Run the tests that kill workers, brokers and databases, in their long form
-	@CHAOS=long exec $(PYTEST) -m chaos -s $(ARGS)
+	@CHAOS=long exec $(PYTEST) -m chaos -s -o faulthandler_timeout=3600 $(ARGS)
 
 check: .venv/dev ## Lint, formats, imports, types, migrations, templates
 	@$(BIN)/ruff check .

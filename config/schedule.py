@@ -10,7 +10,7 @@ from jobs.schedule import Scheduled
 
 SCHEDULE = {
     "prune finished jobs": Scheduled("jobs.prune", crontab(minute="17")),
-    "clean workspaces": Scheduled("jobs.clean_workspaces", crontab(minute="47")),
+    "clean workspaces": Scheduled("jobs.clean_workspaces", crontab(minute="52")),
     "report sales": Scheduled("reports.report_sales_of_the_night", crontab(hour="2", minute="0")),
     "remove expired reports": Scheduled("reports.remove_expired", crontab(minute="37")),
     "remove torn uploads": Scheduled("videos.remove_torn_uploads", crontab(minute="7")),
