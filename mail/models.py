@@ -23,10 +23,11 @@ class Sent(models.Model):
 
         A job may have waited for its turn in a bundle, or its worker been frozen: another may be at it by now.
         """
-        held = Job.objects.holding_lease(job.pk, job.lease_token)
-        for sent in held.values_list(Exists(Sent.objects.filter(job=job))):
-            return sent[0]
-        raise LeaseLost(str(job))
+        held = Job.objects.holding_lease(job.pk, job.lease_token).order_by()
+        sent = list(held.values_list(Exists(Sent.objects.filter(job=job)), flat=True))
+        if not sent:
+            raise LeaseLost(str(job))
+        return sent[0]
 
     @staticmethod
     def remember(job: Job) -> None:
