@@ -96,7 +96,7 @@ class OutlookOut(Schema):
         "queue again. Empty: it was begun."
     )
     queue_position: int | None = Field(description="1 is next. Where owners take turns it may change either way.")
-    more: bool = Field(description="It is further back than was counted, so it has no position.")
+    more: bool = Field(description="So many wait that its place was not counted.")
     starts_in: SpanOut | None
     remaining: SpanOut | None = Field(description="Until it has finished, if it was begun.")
     longer_than_usual: bool = Field(description="It takes longer than three of four did.")

@@ -60,7 +60,7 @@ class Outlook:
 
     waiting_for: Literal["worker", "time", "queue_paused"] | None = None
     queue_position: int | None = None
-    more: bool = False  # it is further back than was looked
+    more: bool = False  # so many wait that its place was not counted
     in_turns: bool = False  # owners take turns in this queue, so who comes later may go first
     starts_in: Span | None = None
     remaining: Span | None = None
@@ -157,20 +157,20 @@ class Line:
         waiting = Job.objects.in_line(queue)
         self._lookout = lookout
         self._in_turns = queue in settings.JOB_FAIR_QUEUES
-        self._running = list(Job.objects.filter(queue=queue, state=State.RUNNING)[:FARTHEST])
-        columns = ["pk", "task", "size"]
-        if self._in_turns:
+        self._running = list(Job.objects.filter(queue=queue, state=State.RUNNING).order_by()[:FARTHEST])
+        self._cut = waiting[FARTHEST : FARTHEST + 1].exists()
+        self._waiting: list[Any] = []
+        if not self._in_turns:
+            self._waiting = list(waiting.values_list("pk", "task", "size", named=True)[:FARTHEST])
+        elif not self._cut:  # else whoever is beyond the cut may go before all others
             waiting = waiting.annotate(served_at=Job.objects.last_served(queue))
-            columns += ["owner", "priority", "run_at", "served_at"]
-        found = list(waiting.values_list(*columns, named=True)[: FARTHEST + 1])
-        self._waiting, self._cut = found[:FARTHEST], len(found) > FARTHEST
-        if self._in_turns:
-            self._waiting = in_turns(self._waiting, self._running)
+            columns = ("pk", "task", "size", "owner", "priority", "run_at", "served_at")
+            self._waiting = in_turns(list(waiting.values_list(*columns, named=True)), self._running)
         self._places: dict[UUID, int] = {row.pk: place for place, row in enumerate(self._waiting)}
 
     def outlook_of(self, job: Job) -> Outlook:
         place = self._places.get(job.pk)
-        if self._cut and (place is None or self._in_turns):
+        if place is None and self._cut:
             return Outlook("worker", more=True, in_turns=self._in_turns)
         if place is None:  # it comes into line within a second, or the broker is down
             return Outlook("worker")

@@ -75,6 +75,13 @@ def test_of_a_long_line_only_the_first_thousand_are_counted():
     assert outlook_of(last).words == "1000th in line"
 
 
+def test_of_a_long_line_in_which_owners_take_turns_no_place_is_told():
+    long.enqueue_many([long.job(number=number) for number in range(FARTHEST + 1)])
+    outlook = outlook_of(Job.objects.in_line("media")[0])
+    assert (outlook.queue_position, outlook.more) == (None, True)
+    assert outlook.words == "More than 1,000 wait in this queue, but owners take turns"
+
+
 def test_where_owners_take_turns_places_are_those_in_which_jobs_will_start(django_user_model):
     served, busy, new = (django_user_model.objects.create_user(f"{name}@example.com") for name in "abc")
     [job] = Job.objects.filter(pk=long.enqueue(number=0, owner=served).pk).start("a worker")
@@ -223,7 +230,7 @@ def test_to_look_at_many_costs_little_more_than_at_one(django_assert_max_num_que
     took([60] * FEWEST)
     running_for(1)
     jobs = [record.enqueue(number=number, owner=owner) for number in range(24)]
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(5):
         look_ahead(jobs)
     assert all(job.outlook and job.outlook.starts_in for job in jobs)
 
