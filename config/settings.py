@@ -8,6 +8,11 @@ DEBUG          "0" in production
 ALLOWED_HOSTS  comma-separated
 DATABASE_URL   default: SQLite in DATA_DIR
 REDIS_URL      default: a Valkey of our own, on a socket in DATA_DIR
+AWS_STORAGE_BUCKET_NAME  of an object store that speaks S3 and keeps the media (default: they lie in DATA_DIR/media)
+AWS_S3_ENDPOINT_URL      of the store, as workers, web servers and browsers reach it (default: that of Amazon)
+AWS_S3_REGION_NAME       of the bucket (default: us-east-1)
+AWS_S3_ADDRESSING_STYLE  "virtual" if the store wants the bucket in the name of the host (default: path)
+AWS_ACCESS_KEY_ID        and AWS_SECRET_ACCESS_KEY: to the store; where they are not set boto3 finds others by itself
 EMAIL_URL      default: files in DATA_DIR/mail, which the page /inbox/ shows
 API_REQUESTS_PER_MINUTE  of one user (default: 6000)
 API_STRANGER_REQUESTS_PER_MINUTE  of strangers from one address (default: 600)
@@ -25,6 +30,8 @@ EXTRA_APPS     comma-separated: further Django apps, as the tests and benchmarks
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import dj_database_url
 import dj_email_url
@@ -134,10 +141,21 @@ WORK_DIR = DATA_DIR / "work"  # where tasks keep files until they finish
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"  # on the disk of MEDIA_ROOT, so that keeping an upload is a rename
 UPLOAD_DIR = FILE_UPLOAD_TEMP_DIR / "resumable"
 
+STORE_BUCKET = os.environ.get("AWS_STORAGE_BUCKET_NAME", "")
+STORE_ORIGIN = ""  # where browsers meet the object store
+MEDIA_STORAGE: dict[str, Any] = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+if STORE_BUCKET:
+    region = os.environ.get("AWS_S3_REGION_NAME") or "us-east-1"
+    store = urlsplit(os.environ.get("AWS_S3_ENDPOINT_URL") or f"https://s3.{region}.amazonaws.com")
+    style = os.environ.get("AWS_S3_ADDRESSING_STYLE") or "path"
+    STORE_ORIGIN = f"{store.scheme}://{f'{STORE_BUCKET}.' if style == 'virtual' else ''}{store.netloc}"
+    where = {"bucket_name": STORE_BUCKET, "endpoint_url": store.geturl(), "region_name": region}
+    MEDIA_STORAGE = {"BACKEND": "files.store.Store", "OPTIONS": {**where, "addressing_style": style}}
+
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(os.environ.get("STATIC_ROOT") or DATA_DIR / "static")
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": MEDIA_STORAGE,
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
@@ -280,13 +298,14 @@ SUMMARIES_PER_SECOND = float(os.environ.get("SUMMARIES_PER_SECOND", "20"))
 
 # --- The browser's rules ----------------------------------------------------------------------------------------
 
+FROM_STORE = [STORE_ORIGIN] if STORE_ORIGIN else []
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
         "script-src": [SELF, NONCE],
-        "img-src": [SELF, "data:"],
-        "media-src": [SELF, "blob:"],
-        "connect-src": [SELF],
+        "img-src": [SELF, "data:", *FROM_STORE],
+        "media-src": [SELF, "blob:", *FROM_STORE],
+        "connect-src": [SELF, *FROM_STORE],
         "object-src": [NONE],
         "base-uri": [NONE],
         "form-action": [SELF],

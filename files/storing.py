@@ -20,9 +20,9 @@ def storing(folder: str) -> Iterator[Callable[[Path], str]]:
     names: list[str] = []
 
     def store(path: Path) -> str:
-        with Moving(path) as file, shielded():  # lest an interruption come between a file and its name
-            names.append(default_storage.save(f"{folder}/{path.name}", file))
-        return names[-1]
+        names.append(f"{folder}/{path.name}")  # first: what takes long may be interrupted
+        with Moving(path) as file:
+            return default_storage.save(names[-1], file)
 
     try:
         yield store

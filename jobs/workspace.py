@@ -18,6 +18,7 @@ from jobs.interrupt import shielded
 from jobs.models import UNFINISHED, Job, JobQuerySet, State, from_now
 
 PARTS = "parts"  # in WORK_DIR: by the parent's id, and then by generation
+FETCHED = "fetched"  # in WORK_DIR: by the parent's id
 KEPT_IF_DEAD = timedelta(days=1)  # so that an operator who requeues it soon has nothing repeated
 BATCH = 200  # folders for which the database is asked at once
 
@@ -88,13 +89,23 @@ def _move(made: Path, place: Path) -> None:
 
 
 def discard_parts(parent_id: UUID | None) -> None:
+    """With what was fetched to make them."""
     shutil.rmtree(_parts_of(parent_id), ignore_errors=True)
+    shutil.rmtree(_fetched_for(parent_id), ignore_errors=True)
+
+
+def fetched_for(job: Job) -> Path:
+    """A folder for copies of files that lie elsewhere. It serves all of a family on this machine, in all attempts.
+
+    It need not be there yet, and is discarded with the parts.
+    """
+    return _fetched_for(job.parent_id or job.pk)
 
 
 def clean() -> int:
     """Remove what workers that were killed left, and parts that nobody waits for. Returns how many folders."""
     removed = 0
-    folders = chain(named_by_ids(settings.WORK_DIR), named_by_ids(settings.WORK_DIR / PARTS))
+    folders = chain.from_iterable(named_by_ids(settings.WORK_DIR / kind) for kind in ("", PARTS, FETCHED))
     while batch := list(islice(folders, BATCH)):
         kept = set(_may_go_on().filter(pk__in=[path.name for path in batch]).values_list("pk", flat=True))
         for path in batch:
@@ -118,3 +129,7 @@ def named_by_ids(home: Path) -> Iterator[Path]:
 
 def _parts_of(parent_id: Any) -> Path:
     return settings.WORK_DIR / PARTS / str(parent_id)
+
+
+def _fetched_for(parent_id: Any) -> Path:
+    return settings.WORK_DIR / FETCHED / str(parent_id)

@@ -11,6 +11,7 @@ from datetime import timedelta
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
+from files.stored import listed
 from reports.models import FOLDER, Report
 
 BEING_MADE = timedelta(hours=2)  # longer than any attempt may take: what is younger may be published yet
@@ -36,13 +37,6 @@ def remove(name: str) -> None:
 
 def orphans() -> Iterator[str]:
     known = set(Report.objects.exclude(file="").values_list("file", flat=True))
-    for name in stored():
-        if name not in known and default_storage.get_modified_time(name) < timezone.now() - BEING_MADE:
-            yield name
-
-
-def stored() -> Iterator[str]:
-    if default_storage.exists(FOLDER):
-        for attempt in default_storage.listdir(FOLDER)[0]:
-            for file in default_storage.listdir(f"{FOLDER}/{attempt}")[1]:
-                yield f"{FOLDER}/{attempt}/{file}"
+    for file in listed(FOLDER):
+        if file.name not in known and file.modified < timezone.now() - BEING_MADE:
+            yield file.name

@@ -2,7 +2,6 @@
 
 import base64
 import uuid
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -13,6 +12,7 @@ from django.db import models, transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from files.stored import listed
 from jobs.models import Job
 from jobs.workspace import discard_parts
 
@@ -78,16 +78,8 @@ class Video(models.Model):
 
 
 def delete_files(folder: str) -> None:
-    for name in files_in(folder):
-        default_storage.delete(name)
-
-
-def files_in(folder: str) -> Iterator[str]:
-    """The names of all files below a folder of the storage."""
-    folders, files = default_storage.listdir(folder) if default_storage.exists(folder) else ([], [])
-    yield from (f"{folder}/{name}" for name in files)
-    for name in folders:
-        yield from files_in(f"{folder}/{name}")
+    for file in listed(folder):
+        default_storage.delete(file.name)
 
 
 class Rendition(models.Model):

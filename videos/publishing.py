@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from files.stored import fetched
 from files.storing import storing
 from videos import packaging, storyboard
 from videos.models import Rendition, Video
@@ -12,15 +13,15 @@ from videos.probing import NotPlayable
 
 
 @contextmanager
-def playable(video: Video) -> Iterator[Path]:
-    """Where the uploaded file lies. It is discarded if the block finds that it cannot be played.
+def playable(video: Video, folder: Path) -> Iterator[Path]:
+    """The uploaded file, where it lies or fetched into the folder. It is discarded if it turns out not to be playable.
 
     Raises NotPlayable if it was discarded before.
     """
     if not video.original:
         raise NotPlayable("The uploaded file could not be played and has been removed. Upload it again.")
     try:
-        yield Path(video.original.path)
+        yield fetched(str(video.original.name), folder)
     except NotPlayable:
         video.discard_original()
         raise

@@ -20,6 +20,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils import timezone
 
+from files.stored import store
 from files.storing import Moving
 from videos.models import Upload, Video
 from videos.uploads import Refused, check_length, check_quota, hand_over, one_line, title_from
@@ -131,6 +132,8 @@ def finish(upload: Upload) -> None:
     """
     with suppress(FileNotFoundError):  # it has been renamed already
         flush(upload.path)  # whoever hears that all is here may throw the original away
+        if store():  # to which it is copied: too slow for a transaction
+            put(upload)
     with transaction.atomic():
         kept = Upload.objects.select_for_update().filter(pk=upload.pk).first()
         if kept is None:
@@ -139,16 +142,22 @@ def finish(upload: Upload) -> None:
             kept.video = video_of(kept)
             kept.save(update_fields=["video"])
     upload.video_id = kept.video_id
+    upload.path.unlink(missing_ok=True)  # of what was copied
 
 
 def video_of(upload: Upload) -> Video:
     video = Video(pk=upload.pk, owner=upload.owner, title=title_of(upload))
     video.original = video.original_name
-    if upload.path.exists():
-        with Moving(upload.path) as file:
-            default_storage.save(video.original_name, file)
+    if upload.path.exists() and not store():
+        put(upload)
     hand_over(video, upload.length)
     return video
+
+
+def put(upload: Upload) -> None:
+    """Into the storage, where the original of its video is to lie."""
+    with Moving(upload.path) as file:
+        default_storage.save(Video(pk=upload.pk).original_name, file)
 
 
 def title_of(upload: Upload) -> str:

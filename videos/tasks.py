@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+from files.stored import store
 from jobs.family import wait_for
 from jobs.models import Job
 from jobs.task import task
-from jobs.workspace import discard_parts, part, parts_folder, workspace
+from jobs.workspace import discard_parts, fetched_for, part, parts_folder, workspace
 from videos import orphans, packaging, publishing, transcoding
 from videos.models import Video
 from videos.packaging import SOUND, Package
@@ -35,7 +36,7 @@ def transcode_video(job: Job, video_id: str) -> None:
 
 def transcode(job: Job, plan: Plan, folder: Path) -> Package:
     """At once, or of parts, for which it waits."""
-    if plan.in_one_step:
+    if plan.in_one_step or store():  # chunks are handed on by a disk that all workers share
         return transcoding.transcode(plan, folder, on_progress=job.advance)
     parts = parts_folder(job)
     wait_for(job, [*children(job, plan, generation=parts.name)], note=f"In {len(plan.chunks)} parts")
@@ -75,7 +76,7 @@ def encode_sound(job: Job, video_id: str, generation: str) -> None:
 def playable(job: Job, video: Video) -> Iterator[Path]:
     """The uploaded file. If it cannot be played, nothing of it is kept."""
     try:
-        with publishing.playable(video) as source:
+        with publishing.playable(video, fetched_for(job)) as source:
             yield source
     except NotPlayable:
         discard_parts(job.parent_id or job.pk)
@@ -98,6 +99,6 @@ def remove_orphans(job: Job) -> int:
 
 @task()
 def tidy_uploads(job: Job) -> int:
-    from videos import resumable  # which enqueues the task above
+    from videos import multipart, resumable  # which enqueue the task above
 
-    return resumable.tidy()
+    return resumable.tidy() + multipart.tidy()

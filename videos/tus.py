@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -23,6 +24,7 @@ from django.utils.http import http_date
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 
+from files.stored import store
 from videos import resumable, uploads
 from videos.models import Upload, described
 
@@ -178,8 +180,10 @@ async def delete(request: Request, upload: Upload) -> Response:
 async def get(request: Request, upload: Upload) -> Response:
     """What has arrived. The protocol does not ask for it; its clients' own tests do."""
     video = upload.video_id and await in_thread(lambda: upload.video)()
-    path = video.original.path if video and video.original else upload.path
-    if not path or not os.path.exists(path):
+    path = upload.path
+    if video and video.original and not store():
+        path = Path(video.original.path)
+    if not path.exists():
         raise resumable.NotThere("There is nothing here that you can see.")
     # Never to be shown: it may be a page, and would be one of ours.
     return FileResponse(path, media_type="application/octet-stream", filename="upload", headers=NEVER_SHOWN)

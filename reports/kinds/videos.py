@@ -6,13 +6,13 @@ from datetime import UTC, date
 from pathlib import Path
 from typing import Any
 
-from django.core.files.storage import default_storage
 from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
+from files.stored import listed
 from reports.figures import Chart, Column, Fact, Figures, Kind, Table, change
 from reports.period import Period
-from videos.models import Video, files_in
+from videos.models import Video
 
 BATCH = 1000
 ORIGINAL = "Original"
@@ -28,11 +28,7 @@ class Stored:
     sizes: Counter[str] = field(default_factory=Counter)
     days: Counter[date] = field(default_factory=Counter)
 
-    def add(self, what: str, day: date, name: str) -> None:
-        try:
-            size = default_storage.size(name)
-        except FileNotFoundError:  # deleted meanwhile
-            return
+    def add(self, what: str, day: date, size: int) -> None:
         self.files[what] += 1
         self.sizes[what] += size
         self.days[day] += size
@@ -87,9 +83,9 @@ def storage(period: Period, owner: Any) -> Stored:
     """Asked of the storage, which alone knows."""
     stored = Stored()
     for video in uploaded(period, owner).only("created_at", "original").iterator(BATCH):
-        for name in files_in(video.folder):
-            what = ORIGINAL if name == video.original.name else Path(name).stem.partition("-")[0]
-            stored.add(NAMES.get(what, what), video.created_at.astimezone(UTC).date(), name)
+        for file in listed(video.folder):
+            what = ORIGINAL if file.name == video.original.name else Path(file.name).stem.partition("-")[0]
+            stored.add(NAMES.get(what, what), video.created_at.astimezone(UTC).date(), file.size)
     return stored
 
 
