@@ -26,7 +26,9 @@ from jobs.api import router as jobs
 from notifications.api import router as webhooks
 from orders.api import orders, products
 from reports.api import router as reports
+from videos.api import multipart as multipart_uploads
 from videos.api import router as videos
+from videos.uploads import Refused
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +123,7 @@ HEADERS = {
 DESCRIPTION = """Hand in slow work, get a job back at once, and follow it until it has finished.
 
 Large files come to `/api/uploads` by the [tus protocol](https://tus.io/protocols/resumable-upload), and go on where a
-line dropped."""
+line dropped. Where media lie in an object store, they go straight there in parts: see `/api/uploads/multipart`."""
 
 api = API(
     title="Nightshift",
@@ -134,6 +136,7 @@ api = API(
 )
 api.add_router("/jobs", jobs)
 api.add_router("/videos", videos)
+api.add_router("/uploads/multipart", multipart_uploads)
 api.add_router("/products", products)
 api.add_router("/orders", orders)
 api.add_router("/webhooks", webhooks)
@@ -150,6 +153,11 @@ def refused(request: HttpRequest, error: HttpError) -> HttpResponse:
     for name, value in headers(error).items():
         response[name] = value
     return response
+
+
+@api.exception_handler(Refused)
+def upload_refused(request: HttpRequest, refusal: Refused) -> HttpResponse:
+    return answer(refusal.status, str(refusal))
 
 
 @api.exception_handler(AuthenticationError)

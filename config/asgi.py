@@ -52,7 +52,7 @@ async def http(scope: dict[str, Any], receive: Any, send: Any) -> None:
     path = scope["path"]
     if path.startswith(settings.MEDIA_URL):
         await media_by_user(scope, receive, send)
-    elif path == tus.ADDRESS or path.startswith(f"{tus.ADDRESS}/"):
+    elif tus.takes(path):
         await uploads_by_user(scope, receive, send)
     elif following.asked_for(scope):
         await follow_by_user(scope, receive, send)

@@ -228,6 +228,7 @@ FFPROBE = parts.ffprobe()
 FFMPEG_CONFINEMENT = os.environ.get("FFMPEG_CONFINEMENT", "where possible")
 MAX_UPLOAD_BYTES = int(os.environ.get("MAX_UPLOAD_BYTES", str(4 * 1024**3)))
 UPLOAD_QUOTA_BYTES = int(os.environ.get("UPLOAD_QUOTA_BYTES", str(100 * 1024**3)))  # of a person, with open uploads
+UPLOAD_PART_BYTES = int(os.environ.get("UPLOAD_PART_BYTES", str(16 * 1024**2)))  # S3: 5 MiB at least
 MAX_OPEN_UPLOADS = int(os.environ.get("MAX_OPEN_UPLOADS", "100"))  # of a person
 UPLOAD_LIFE = timedelta(seconds=float(os.environ.get("UPLOAD_LIFE_SECONDS") or 3 * 24 * 3600))  # since bytes arrived
 CHUNK_SECONDS = float(os.environ.get("CHUNK_SECONDS", "30"))  # of a video: what one job encodes, and a crash repeats

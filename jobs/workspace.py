@@ -1,11 +1,10 @@
 """Folders for the files of an attempt, and for those that the parts of a job leave to it."""
 
-import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,6 +13,7 @@ from django.conf import settings
 from django.db.models import Q
 
 from jobs.errors import LeaseLost
+from jobs.handover import SharedDisk, handover
 from jobs.interrupt import shielded
 from jobs.models import UNFINISHED, Job, JobQuerySet, State, from_now
 
@@ -46,51 +46,46 @@ def workspace(job: Job) -> Iterator[Path]:
 def parts_folder(parent: Job) -> Path:
     """Where children leave what they make for this job. It stays from attempt to attempt, until it is discarded.
 
-    WORK_DIR has to be on a disk that all workers of the queue share. The name of the folder is its generation, and
-    belongs into the children's keys: when it was discarded, they have to be made anew.
+    Without an object store WORK_DIR has to be on a disk that all workers of the queue share. The name of the folder is
+    its generation, and belongs into the children's keys: when it was discarded, they have to be made anew.
     """
     home = _parts_of(parent.pk)
-    home.mkdir(parents=True, exist_ok=True)
-    for generation in home.iterdir():
+    for generation in handover().folders(home):
         return generation
     made = home / uuid4().hex[:8]
-    made.mkdir()
+    handover().make(made)
     return made
+
+
+def gathered(parts: Path, folder: Path) -> Path:
+    """Where the parts can be read: where they are, or brought into this folder of the attempt."""
+    return handover().gather(parts, into=folder / PARTS)
 
 
 @contextmanager
 def part(child: Job, generation: str, name: str) -> Iterator[Path | None]:
-    """A path for what a child makes, in the workspace of its attempt. It is moved to its place when the block ends.
+    """A path for what a child makes, in the workspace of its attempt. It is brought to its place when the block ends.
 
     So a part is there as a whole or not at all, and is made once: the path is None if it is there already.
     """
     assert child.parent_id
     place = _parts_of(child.parent_id) / generation / name
     try:
-        if place.exists():
+        if handover().has(place):
             yield None
             return
         with workspace(child) as folder:
             yield folder / name
-            with shielded():
-                _move(folder / name, place)
+            handover().put(folder / name, place)
     except LeaseLost:
         if Job.objects.filter(pk=child.parent_id, state=State.CANCELLED).exists():
             discard_parts(child.parent_id)
         raise
 
 
-def _move(made: Path, place: Path) -> None:
-    try:
-        made.rename(place)
-    except OSError:
-        if not place.exists():  # else a worker that was taken for dead was first
-            raise
-
-
 def discard_parts(parent_id: UUID | None) -> None:
     """With what was fetched to make them."""
-    shutil.rmtree(_parts_of(parent_id), ignore_errors=True)
+    handover().discard(_parts_of(parent_id))
     shutil.rmtree(_fetched_for(parent_id), ignore_errors=True)
 
 
@@ -105,12 +100,14 @@ def fetched_for(job: Job) -> Path:
 def clean() -> int:
     """Remove what workers that were killed left, and parts that nobody waits for. Returns how many folders."""
     removed = 0
-    folders = chain.from_iterable(named_by_ids(settings.WORK_DIR / kind) for kind in ("", PARTS, FETCHED))
+    disk, there = SharedDisk(), handover()
+    homes = [(disk, settings.WORK_DIR), (disk, settings.WORK_DIR / FETCHED), (there, settings.WORK_DIR / PARTS)]
+    folders = ((where, path) for where, home in homes for path in named_by_ids(where.folders(home)))
     while batch := list(islice(folders, BATCH)):
-        kept = set(_may_go_on().filter(pk__in=[path.name for path in batch]).values_list("pk", flat=True))
-        for path in batch:
+        kept = set(_may_go_on().filter(pk__in=[path.name for _, path in batch]).values_list("pk", flat=True))
+        for where, path in batch:
             if UUID(path.name) not in kept:
-                shutil.rmtree(path, ignore_errors=True)
+                where.discard(path)
                 removed += 1
     return removed
 
@@ -119,9 +116,9 @@ def _may_go_on() -> JobQuerySet:
     return Job.objects.filter(Q(state__in=UNFINISHED) | Q(state=State.DEAD, finished_at__gt=from_now(-KEPT_IF_DEAD)))
 
 
-def named_by_ids(home: Path) -> Iterator[Path]:
-    """What is in a folder under the ids of rows, one after the other, however much there is."""
-    for path in map(Path, os.scandir(home) if home.exists() else ()):
+def named_by_ids(paths: Iterable[Path]) -> Iterator[Path]:
+    """Those that have ids of rows for names."""
+    for path in paths:
         with suppress(ValueError):
             UUID(path.name)
             yield path

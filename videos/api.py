@@ -1,21 +1,23 @@
 """Videos over HTTP."""
 
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models.fields.files import FieldFile
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from ninja import Field, File, Form, Router, Schema
-from ninja.errors import HttpError
 from ninja.files import UploadedFile
 
 from files.serving import address
 from jobs import examples, idempotency, paging
 from jobs.api import ApiRequest, JobOut, accepted, problems
-from videos import uploads
-from videos.models import Rendition, Video
+from videos import multipart as parts
+from videos import resumable, uploads
+from videos.models import Rendition, Upload, Video
 
 router = Router(tags=["videos"])
+multipart = Router(tags=["uploads"])
 
 FOLDER = f"/media/eyJ…/videos/{examples.ABOUT}/5a7c"  # of the examples
 
@@ -86,10 +88,7 @@ def upload_video(request: ApiRequest, file: File[UploadedFile], title: Form[str]
     Send an `Idempotency-Key` to be able to send the request again. Large files go better by tus, at `/api/uploads`:
     an upload by tus goes on where the line dropped.
     """
-    try:
-        video = uploads.receive(request.auth, file, title)
-    except uploads.Refused as refusal:
-        raise HttpError(refusal.status, str(refusal)) from refusal
+    video = uploads.receive(request.auth, file, title)
     assert video.job
     return accepted(video.job)
 
@@ -116,4 +115,90 @@ def get_video(request: ApiRequest, video_id: UUID) -> Video:
 def delete_video(request: ApiRequest, video_id: UUID) -> tuple[int, None]:
     """Its files go too, and its job is cancelled if it has not finished."""
     get_object_or_404(Video.objects.of(request.auth), pk=video_id).remove()
+    return 204, None
+
+
+# --- straight to the object store ---
+
+
+class UploadIn(Schema):
+    """A file that is to be sent."""
+
+    size: int = Field(ge=0, description="In bytes.", examples=[40_000_000])
+    filename: str = Field("", max_length=1000, examples=["harbour.mp4"])
+    title: str = Field("", max_length=1000, description="If not the file's name.", examples=["Harbour at four"])
+    modified: str = Field("", max_length=100, description="When the file was changed last.", examples=["1764111600000"])
+
+
+class UploadOut(Schema):
+    """An upload, and which of its parts are at the store. All parts but the last have `part_size` bytes."""
+
+    id: UUID = Field(examples=[examples.ABOUT])
+    size: int = Field(description="In bytes.", examples=[40_000_000])
+    part_size: int = Field(description="In bytes.", examples=[16_777_216])
+    arrived: list[int] = Field(description="The numbers of the parts that are there, from 1.", examples=[[1]])
+    expires_at: datetime = Field(
+        description="Given up after this moment, unless a part is asked for.", examples=["2026-06-13T09:30:00Z"]
+    )
+
+    @staticmethod
+    def resolve_size(upload: Upload) -> int:
+        return upload.length
+
+    @staticmethod
+    def resolve_part_size(upload: Upload) -> int:
+        return parts.part_bytes(upload)
+
+    @staticmethod
+    def resolve_arrived(upload: Upload) -> list[int]:
+        return sorted(parts.arrived(upload))
+
+
+class PartOut(Schema):
+    url: str = Field(examples=["https://s3.eu-central-1.amazonaws.com/media/videos/…/original?partNumber=2&X-Amz-…"])
+
+
+@multipart.post("", response={201: UploadOut, **problems(400, 403, 404, 413, 422)}, summary="Begin an upload")
+def begin_upload(request: ApiRequest, wish: UploadIn) -> tuple[int, Upload]:
+    """For sites that keep their media in an object store. Ask for the address of each part, PUT it there, and complete.
+
+    The video will have the id of the upload.
+    """
+    said = {name: value for name, value in wish.model_dump(exclude={"size"}).items() if value}
+    return 201, parts.begin(request.auth, wish.size, **said)
+
+
+@multipart.get("/{uuid:upload_id}", response={200: UploadOut, **problems(404, 410)}, summary="What has arrived")
+def get_upload(request: ApiRequest, upload_id: UUID) -> Upload:
+    """After a broken line: send only the parts that are missing."""
+    return parts.find(request.auth, upload_id)
+
+
+@multipart.post(
+    "/{uuid:upload_id}/parts/{number}",
+    response={200: PartOut, **problems(403, 404, 410, 422)},
+    summary="Ask where to send a part",
+)
+def sign_part(request: ApiRequest, upload_id: UUID, number: int) -> dict[str, str]:
+    """PUT the bytes there within an hour, without further headers. The store refuses any other number of bytes."""
+    return {"url": parts.address_of_part(parts.find(request.auth, upload_id), number)}
+
+
+@multipart.post(
+    "/{uuid:upload_id}/complete",
+    response={202: JobOut, **problems(403, 404, 409, 410)},
+    summary="Make a video of it",
+)
+def complete_upload(request: ApiRequest, upload_id: UUID) -> HttpResponse:
+    """When all parts are at the store. Sent again, it answers with the same job."""
+    video = parts.finish(parts.find(request.auth, upload_id))
+    if video.job is None:
+        raise resumable.NotThere("The job of this upload is not kept any more. See its video.")
+    return accepted(video.job)
+
+
+@multipart.delete("/{uuid:upload_id}", response={204: None, **problems(403, 404, 410)}, summary="Give an upload up")
+def give_up_upload(request: ApiRequest, upload_id: UUID) -> tuple[int, None]:
+    """With all that has arrived. Of a finished one the video goes, too."""
+    resumable.remove(parts.find(request.auth, upload_id))
     return 204, None

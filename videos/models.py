@@ -108,9 +108,9 @@ class UploadQuerySet(models.QuerySet["Upload"]):
 class Upload(models.Model):
     """What somebody sends, from its announcement on. It becomes the video that has the same id.
 
-    How much of it is here is kept in no column: it is the size of its file. So a crash at any moment leaves the two
-    in agreement, and no row is written for a byte. What is left of a finished one counts its bytes against the quota,
-    for as long as there is the video.
+    How much of it is here is kept in no column: it is the size of its file, or what the object store has of it. So a
+    crash at any moment leaves the two in agreement, and no row is written for a byte. What is left of a finished one
+    counts its bytes against the quota, for as long as there is the video.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -123,6 +123,7 @@ class Upload(models.Model):
         null=True, help_text="What its file holds from here on waits for its checksum."
     )
     expires_at = models.DateTimeField(help_text="Removed after this moment, unless more arrives.")
+    multipart = models.TextField(null=True, help_text="What the object store calls it, if it is sent straight there.")
     video = models.OneToOneField(Video, null=True, on_delete=models.CASCADE, help_text="Set once it is finished.")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -182,3 +183,8 @@ def described(metadata: str) -> dict[str, str]:
     """What the header Upload-Metadata says: pairs of a key and a value in Base64. Raises ValueError."""
     pairs = (pair.strip().partition(" ") for pair in metadata.split(",") if pair.strip())
     return {key: base64.b64decode(value, validate=True).decode() for key, _, value in pairs}
+
+
+def metadata_of(said: dict[str, str]) -> str:
+    """The header that says so."""
+    return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in said.items())

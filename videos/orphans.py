@@ -22,6 +22,7 @@ from django.db.models import FileField
 from django.utils import timezone
 
 from files.stored import Stored, store
+from jobs.handover import SharedDisk
 from jobs.workspace import named_by_ids
 from videos.models import FOLDER, Upload, Video
 
@@ -57,7 +58,7 @@ Folder = Path | list[Stored]  # of a video, on disk or as listed by an object st
 
 
 def on_disk() -> Iterator[tuple[UUID, Folder]]:
-    for folder in named_by_ids(Path(default_storage.path(FOLDER))):
+    for folder in named_by_ids(SharedDisk().folders(Path(default_storage.path(FOLDER)))):
         yield UUID(folder.name), folder
 
 

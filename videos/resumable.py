@@ -7,7 +7,7 @@ it cannot disagree with itself, whatever crashes, and no row is written for a by
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -56,20 +56,25 @@ class Busy(Refused):
 def begin(owner: Any, length: int, metadata: str = "", *, partial: bool = False) -> Upload:
     """Announce an upload of so many bytes. Raises Refused."""
     check_length(length)
-    # One at a time for each person, so that two announced at once do not both take the last room.
-    get_user_model().objects.select_for_update(no_key=True).get(pk=owner.pk)
-    if Upload.objects.open().filter(owner=owner).count() >= settings.MAX_OPEN_UPLOADS:
-        raise TooMany("You have begun too many uploads. Finish or cancel some of them first.")
-    check_quota(owner, length)
+    check_limits(owner, length)
     upload = Upload(owner=owner, length=length, metadata=metadata, partial=partial, expires_at=expiry())
     upload.path.touch()  # before there is the row: a row always has its file
     upload.save(force_insert=True)
     return upload
 
 
-def find(owner: Any, upload_id: UUID) -> Upload:
+def check_limits(owner: Any, length: int) -> None:
+    """Whether a person may begin one more. In the transaction that writes it. Raises Refused."""
+    # One at a time for each person, so that two announced at once do not both take the last room.
+    get_user_model().objects.select_for_update(no_key=True).get(pk=owner.pk)
+    if Upload.objects.open().filter(owner=owner).count() >= settings.MAX_OPEN_UPLOADS:
+        raise TooMany("You have begun too many uploads. Finish or cancel some of them first.")
+    check_quota(owner, length)
+
+
+def find(owner: Any, upload_id: UUID, *, multipart: bool = False) -> Upload:
     """Raises NotThere, Expired."""
-    upload = Upload.objects.filter(pk=upload_id, owner=owner).first()
+    upload = Upload.objects.filter(pk=upload_id, owner=owner, multipart__isnull=not multipart).first()
     if upload is None:
         raise NotThere("There is no such upload. Begin a new one.")
     if upload.expired:
@@ -78,9 +83,9 @@ def find(owner: Any, upload_id: UUID) -> Upload:
 
 
 def begun(owner: Any) -> list[Upload]:
-    """Those of a person that wait for more to be sent."""
-    uploads = Upload.objects.open().filter(owner=owner, partial=False)
-    return [upload for upload in uploads if not upload.complete]
+    """Those of a person that wait for more to be sent, and that the page can send."""
+    uploads = Upload.objects.open().filter(owner=owner, partial=False, multipart__isnull=not store())
+    return [upload for upload in uploads if upload.multipart or not upload.complete]
 
 
 @contextmanager
@@ -134,6 +139,12 @@ def finish(upload: Upload) -> None:
         flush(upload.path)  # whoever hears that all is here may throw the original away
         if store():  # to which it is copied: too slow for a transaction
             put(upload)
+    hand_on(upload)
+    upload.path.unlink(missing_ok=True)  # of what was copied
+
+
+def hand_on(upload: Upload) -> None:
+    """Make the video and its job, unless somebody else just did. Raises NotThere."""
     with transaction.atomic():
         kept = Upload.objects.select_for_update().filter(pk=upload.pk).first()
         if kept is None:
@@ -142,7 +153,6 @@ def finish(upload: Upload) -> None:
             kept.video = video_of(kept)
             kept.save(update_fields=["video"])
     upload.video_id = kept.video_id
-    upload.path.unlink(missing_ok=True)  # of what was copied
 
 
 def video_of(upload: Upload) -> Video:
@@ -233,17 +243,20 @@ def remove(upload: Upload) -> None:
 
 def discard(upload: Upload) -> None:
     upload.path.unlink(missing_ok=True)
+    if upload.multipart and (there := store()):
+        there.abort(Video(pk=upload.pk).original_name, upload.multipart)
     default_storage.delete(Video(pk=upload.pk).original_name)  # where a process that died may have put it
 
 
 def tidy() -> int:
     """Finish what is all there and was left alone, and remove what has expired. Returns how many were removed."""
     removed = 0
-    for upload in Upload.objects.filter(video=None):
+    for upload in Upload.objects.filter(video=None, multipart=None):
         if upload.complete and not upload.partial:
             finish(upload)
         elif upload.expired:
-            with suppress(Busy, NotThere), opened(upload):
+            here = upload.path.exists()  # else it arrived at another machine
+            with suppress(Busy, NotThere), opened(upload) if here else nullcontext():
                 remove(upload)
                 removed += 1
     remove_strays()

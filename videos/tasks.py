@@ -5,11 +5,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from files.stored import store
 from jobs.family import wait_for
 from jobs.models import Job
 from jobs.task import task
-from jobs.workspace import discard_parts, fetched_for, part, parts_folder, workspace
+from jobs.workspace import discard_parts, fetched_for, gathered, part, parts_folder, workspace
 from videos import orphans, packaging, publishing, transcoding
 from videos.models import Video
 from videos.packaging import SOUND, Package
@@ -36,11 +35,12 @@ def transcode_video(job: Job, video_id: str) -> None:
 
 def transcode(job: Job, plan: Plan, folder: Path) -> Package:
     """At once, or of parts, for which it waits."""
-    if plan.in_one_step or store():  # chunks are handed on by a disk that all workers share
+    if plan.in_one_step:
         return transcoding.transcode(plan, folder, on_progress=job.advance)
     parts = parts_folder(job)
     wait_for(job, [*children(job, plan, generation=parts.name)], note=f"In {len(plan.chunks)} parts")
     job.advance(1.0, "Putting the parts together")
+    parts = gathered(parts, folder)
     sound = parts / "sound" / SOUND if plan.media.has_audio else None
     try:
         return packaging.package(plan, [parts / chunk.name for chunk in plan.chunks], sound, folder / "package")

@@ -42,6 +42,11 @@ Refuse = Callable[[int, str, dict[str, str]], Response]
 in_thread = partial(DatabaseSyncToAsync, thread_sensitive=False)
 
 
+def takes(path: str) -> bool:
+    """Whether a request to this path is for us. Below it, `multipart` is an operation of the API."""
+    return path == ADDRESS or (path.startswith(f"{ADDRESS}/") and not path.startswith(f"{ADDRESS}/multipart"))
+
+
 class Refusal(Exception):
     """An answer that says no: its status, what the sender should know, further headers."""
 

@@ -8,8 +8,10 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from files.stored import store
 from jobs.models import Job, JobQuerySet
 from jobs.outlook import look_ahead
 from videos import resumable, tus, uploads
@@ -31,7 +33,9 @@ def library(request: HttpRequest) -> HttpResponse:
 
 
 def _resumable(request: HttpRequest) -> dict[str, object]:
-    """What it takes to send by tus, where its client is installed, and to go on with what was begun."""
+    """What it takes to go on with what was begun: an object store, or tus, where its client is installed."""
+    if store():
+        return {"multipart": reverse("api:begin_upload"), "begun": resumable.begun(request.user)}
     if not settings.TUS_CLIENT.exists():
         return {}
     return {"tus": tus.ADDRESS, "chunk_bytes": CHUNK_BYTES, "begun": resumable.begun(request.user)}

@@ -37,7 +37,7 @@ def left(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("where", [".", "parts"])
+@pytest.mark.parametrize("where", [".", "parts", "fetched"])
 def test_the_clock_removes_what_nobody_can_need_and_nothing_else(work_dir: Path, where: str, monkeypatch) -> None:
     monkeypatch.setattr(workspace, "BATCH", 3)
     home = work_dir / where

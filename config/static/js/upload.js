@@ -1,14 +1,16 @@
-// Uploads what is chosen or dropped, one file after the other, each with a row that says how far it is. By tus, which
-// goes on where it was after a broken line, a restart of the server or a reload of this page; or as a form, where the
-// tus client is not installed.
+// Uploads what is chosen or dropped, one file after the other, each with a row that says how far it is. By tus, or in
+// parts straight to the object store if the site has one: both go on where they were after a broken line, a restart of
+// the server or a reload of this page. As a form, where the tus client is not installed.
 
 const form = document.querySelector("#upload");
 const input = form.elements.file;
 const rows = form.querySelector("[data-uploads]");
 const template = form.querySelector("[data-row]");
-const resumable = Boolean(window.tus && form.dataset.tus);
+const { multipart } = form.dataset;
+const resumable = Boolean(multipart || (window.tus && form.dataset.tus));
 
 const PAUSES = [0, 1000, 2000, 4000, 8000, 15000, 15000, 15000]; // milliseconds before each new try of a broken line
+const BROKEN = "The connection broke. Trying again";
 const MEASURED = 5000; // milliseconds over which the speed is taken
 
 const uploads = new Map(); // by row
@@ -62,7 +64,8 @@ class Upload {
   send() {
     this.began = this.samples = undefined;
     this.show("sending", "Starting", this.bar.value);
-    if (resumable) this.sendByTus();
+    if (multipart) this.sendInParts();
+    else if (resumable) this.sendByTus();
     else this.sendForm();
   }
 
@@ -76,12 +79,50 @@ class Upload {
       retryDelays: PAUSES,
       storeFingerprintForResuming: false, // the server knows what it has of whom, also after another browser began it
       onUploadUrlAvailable: () => { this.url = this.request.url; },
-      onShouldRetry: (error) => { this.note("The connection broke. Trying again"); return isPassing(error); },
+      onShouldRetry: (error) => { this.note(BROKEN); return isPassing(error.originalResponse?.getStatus()); },
       onProgress: (sent) => this.progress(sent, size),
       onSuccess: () => this.finish(),
-      onError: (error) => this.failBy(error),
+      onError: ({ originalResponse: response }) => this.failBy(response?.getStatus(), parsed(response?.getBody())),
     });
     this.request.start();
+  }
+
+  // Each part goes to an address that the server signs for it. What is there already is not sent again.
+  async sendInParts() {
+    const { name: filename, size, lastModified } = this.file;
+    const { signal } = (this.request = new AbortController());
+    const ask = (method, address, body) => this.persist(signal, () => call(method, address, body, signal));
+    try {
+      const asked = { filename, size, modified: String(lastModified) };
+      const upload = this.url ? await ask("GET", this.url) : await ask("POST", multipart, asked);
+      this.url = `${multipart}/${upload.id}`;
+      for (let number = 1, start = 0; start < size; number++, start += upload.part_size) {
+        if (upload.arrived.includes(number)) continue;
+        const part = this.file.slice(start, start + upload.part_size);
+        await this.persist(signal, async () => {
+          const { url } = await call("POST", `${this.url}/parts/${number}`, undefined, signal);
+          await put(url, part, (sent) => this.progress(start + sent, size), signal);
+        });
+      }
+      this.show("storing", "Sent. Being stored", undefined);
+      await ask("POST", `${this.url}/complete`);
+      this.finish();
+    } catch (error) {
+      if (!signal.aborted) this.failBy(error.status, error.problem);
+    }
+  }
+
+  async persist(signal, act) {
+    for (const pause of [...PAUSES, undefined]) {
+      try {
+        return await act();
+      } catch (error) {
+        if (signal.aborted || pause === undefined || error.status === 409 || !isPassing(error.status)) throw error;
+        this.note(BROKEN);
+      }
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      signal.throwIfAborted();
+    }
   }
 
   async finish() {
@@ -95,12 +136,9 @@ class Upload {
     done(this);
   }
 
-  failBy(error) {
-    const response = error.originalResponse;
-    const gone = [404, 410].includes(response?.getStatus());
-    if (gone) this.url = undefined; // the next try begins a new one
-    if (!response) this.fail("The connection broke. What was sent is kept.");
-    else this.fail(answer(response.getStatus(), parsed(response.getBody())));
+  failBy(status, problem) {
+    if ([404, 410].includes(status)) this.url = undefined; // the next try begins a new one
+    this.fail(status ? answer(status, problem) : "The connection broke. What was sent is kept.");
     done(this);
   }
 
@@ -141,7 +179,8 @@ class Upload {
     this.stop();
     this.remove();
     try {
-      if (this.url) await tus.Upload.terminate(this.url, { retryDelays: PAUSES });
+      if (this.url && multipart) await call("DELETE", this.url);
+      else if (this.url) await tus.Upload.terminate(this.url, { retryDelays: PAUSES });
     } catch (error) {
       console.info("The server will remove it by itself:", error);
     }
@@ -209,9 +248,29 @@ function refusal(file) {
 }
 
 // Worth another try: no answer at all, another request that has not let go, a server that is not itself.
-function isPassing({ originalResponse }) {
-  const status = originalResponse?.getStatus() ?? 0;
-  return !status || status === 409 || status === 423 || (status >= 500 && status !== 507);
+function isPassing(status) {
+  return !status || [409, 423].includes(status) || (status >= 500 && status !== 507);
+}
+
+// Of our API. Throws the status and the problem, or neither if there was no answer.
+async function call(method, address, body, signal) {
+  const headers = { "X-CSRFToken": form.elements.csrfmiddlewaretoken.value, "Content-Type": "application/json" };
+  const response = await fetch(address, { method, headers, body: JSON.stringify(body), signal });
+  const { status } = response;
+  if (!response.ok) throw { status, problem: parsed(await response.text()) };
+  return status === 204 ? undefined : response.json();
+}
+
+// To the object store. What it refuses is tried again at an address that is signed anew.
+function put(address, part, progress, signal) {
+  return new Promise((resolve, reject) => {
+    const sending = new XMLHttpRequest();
+    sending.open("PUT", address);
+    sending.upload.onprogress = ({ loaded }) => progress(loaded);
+    sending.onloadend = () => (sending.status === 200 ? resolve() : reject({}));
+    signal.addEventListener("abort", () => sending.abort());
+    sending.send(part);
+  });
 }
 
 function answer(status, problem) {
