@@ -32,7 +32,6 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if config.getoption("numprocesses", None):  # the tests run in processes of their own, with servers of their own
-        del os.environ["DJANGO_SETTINGS_MODULE"]  # which Celery's application has set here
         return
     servers = ExitStack()
     config.add_cleanup(servers.close)
