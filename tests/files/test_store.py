@@ -307,6 +307,7 @@ def test_the_page_sends_to_the_store_goes_on_after_a_reload_and_plays_from_there
     page.unroute("**partNumber=2**")
 
     expect(row).to_contain_text("Choose the same file to go on")
+    expect(row.get_by_role("progressbar")).to_be_hidden()  # how much is there only the store knows
     with page.expect_file_chooser() as chooser:
         row.get_by_role("button", name="Resume").click()
     before = len(sent)
