@@ -17,10 +17,10 @@ from starlette.responses import Response  # noqa: E402
 from accounts.asgi import ByToken, SameOrigin  # noqa: E402
 from config.limits import Limited  # noqa: E402
 from config.problems import CONTENT_TYPE, Problems, problem  # noqa: E402
-from files.serving import media  # noqa: E402
+from files.serving import Media  # noqa: E402
 from notifications import following  # noqa: E402
 from notifications.routing import urlpatterns  # noqa: E402
-from videos import tus  # noqa: E402
+from videos import sharing, tus  # noqa: E402
 from videos.uploads import UploadLimit, too_large  # noqa: E402
 
 
@@ -37,6 +37,7 @@ async def refuse_foreign(scope: dict[str, Any], receive: Any, send: Any) -> None
 
 
 site = UploadLimit(django, refuse=refuse_large)
+media = Media(is_shared=sharing.is_shared)
 media_by_user = ByToken(media, otherwise=AuthMiddlewareStack(media))
 sockets = URLRouter(urlpatterns)
 

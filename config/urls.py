@@ -5,6 +5,7 @@ from django.views.generic import RedirectView
 
 from config.api import api
 from config.health import health
+from videos.views import watch
 
 admin.site.site_header = admin.site.site_title = "Nightshift"
 admin.site.index_title = "Operations"
@@ -12,6 +13,7 @@ admin.site.index_title = "Operations"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="videos:library")),
     path("videos/", include("videos.urls")),
+    path("v/<str:link>", watch, name="watch"),
     path("", include("orders.urls")),
     path("reports/", include("reports.urls")),
     path("", include("accounts.urls")),

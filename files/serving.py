@@ -1,5 +1,7 @@
 """Media files: addresses that only one user can use, for a while, and the ASGI app that answers them.
 
+What is shared has others, for whoever was shown them: they hold a link instead of a user, and end with it.
+
 An address holds a ticket for the folder in which its file lies, so what a playlist names there has an address too. A
 folder therefore holds what was made for one user, at one time.
 
@@ -9,9 +11,10 @@ Beside Django rather than in it, because Django under ASGI cannot stream a file 
 import asyncio
 import re
 import time
+from collections.abc import Callable
 from mimetypes import guess_type
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from channels.db import database_sync_to_async
 from django.conf import settings
@@ -24,6 +27,8 @@ from starlette.responses import FileResponse, PlainTextResponse, RedirectRespons
 from files.stored import store
 
 LIFETIME = 12 * 3600  # seconds: longer than anybody watches
+SIGNED_FOR = 3600  # seconds at most in which an address at an object store can be used
+SIGNED_FOR_OTHERS = 300  # seconds: so soon such addresses of what was shared end, too
 SAME_FOR = 3600  # seconds that a file keeps its address, so that the browser need not fetch it anew for each page
 PLAYED = ("video", "image")  # what pages show; all else is for the disk, and never opened on our site
 PLAYLISTS = ("application/vnd.apple.mpegurl", "text/vtt")  # what players read
@@ -31,78 +36,98 @@ PLAIN_NAME = re.compile(r"(?!\.\.?$)[^/\\\0]+")  # leads to no other folder
 signer = signing.Signer(salt="media")
 
 
-def address(file: FieldFile, viewer_id: int) -> str:
-    """Where that user, and no other, finds this file, and those in the same folder, for at least `LIFETIME`."""
+def address(file: FieldFile, viewer: int | str) -> str:
+    """Where the user of that id, and no other, finds this file, and those in the same folder, for at least `LIFETIME`.
+
+    Or everybody, for as long as there is the link of that name.
+    """
     folder, _, name = str(file.name).rpartition("/")
     expires = (int(time.time()) // SAME_FOR + 1) * SAME_FOR + LIFETIME
-    ticket = signer.sign_object([viewer_id, folder, expires])
+    ticket = signer.sign_object([viewer, folder, expires])
     return f"{settings.MEDIA_URL}{ticket}/{name}"
 
 
-async def media(scope: dict[str, Any], receive: Any, send: Any) -> None:
+class Allowed(NamedTuple):
+    """A file of the storage that somebody may see now."""
+
+    name: str
+    is_kept: bool  # by the browser, to show it again without asking: by nobody whose link can end
+    seconds: int  # for which an address at the object store is signed
+
+    def headers(self, max_age: int = LIFETIME) -> dict[str, str]:
+        cache = f"max-age={max_age}" if self.is_kept else "no-cache"
+        return {"Cache-Control": f"private, {cache}", "X-Content-Type-Options": "nosniff"}
+
+
+class Media:
     """Answers `/media/<ticket>/<name>`, with byte ranges.
 
     The ticket is enough, so a player that sends no cookies can play; in the hands of another user it is none.
+    is_shared: says whether there is such a link.
     """
-    await (await _answer(scope))(scope, receive, send)
 
+    def __init__(self, is_shared: Callable[[str], bool]) -> None:
+        self.is_shared = is_shared
 
-async def _answer(scope: dict[str, Any]) -> Response:
-    if scope["method"] not in ("GET", "HEAD"):
-        return PlainTextResponse("Method not allowed", status_code=405, headers={"Allow": "GET, HEAD"})
-    allowed = await _allowed(scope)
-    if allowed is None:
-        return _not_found()
-    name, seconds = allowed
-    if store():
-        return await asyncio.to_thread(_of_store, name, seconds, scope["method"])
-    path = Path(default_storage.path(name))
-    return _served(path) if path.is_file() else _not_found()
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await (await self._answer(scope))(scope, receive, send)
+
+    async def _answer(self, scope: dict[str, Any]) -> Response:
+        if scope["method"] not in ("GET", "HEAD"):
+            return PlainTextResponse("Method not allowed", status_code=405, headers={"Allow": "GET, HEAD"})
+        allowed = await self._allowed(scope)
+        if allowed is None:
+            return _not_found()
+        if store():
+            return await asyncio.to_thread(_of_store, allowed, scope["method"])
+        return _of_disk(allowed)
+
+    async def _allowed(self, scope: dict[str, Any]) -> Allowed | None:
+        ticket, _, name = scope["path"].removeprefix(settings.MEDIA_URL).partition("/")
+        try:
+            viewer, folder, expires = signer.unsign_object(ticket)
+        except signing.BadSignature:
+            return None
+        left = int(expires - time.time())
+        if left <= 0 or not PLAIN_NAME.fullmatch(name):
+            return None
+        # In a thread, as both ask the database: the session's user is loaded when it is first looked at.
+        if not await database_sync_to_async(self._may)(scope["user"], viewer):
+            return None
+        is_owner = isinstance(viewer, int)
+        return Allowed(f"{folder}/{name}", is_owner, min(left, SIGNED_FOR if is_owner else SIGNED_FOR_OTHERS))
+
+    def _may(self, user: Any, viewer: int | str) -> bool:
+        return self.is_shared(viewer) if isinstance(viewer, str) else user.pk in (None, viewer)
 
 
 def _not_found() -> Response:
     return PlainTextResponse("Not found", status_code=404)
 
 
-HEADERS = {"Cache-Control": f"private, max-age={LIFETIME}", "X-Content-Type-Options": "nosniff"}
-
-
-def _served(path: Path) -> Response:
+def _of_disk(file: Allowed) -> Response:
+    path = Path(default_storage.path(file.name))
+    if not path.is_file():
+        return _not_found()
     kind = guess_type(path.name)[0] or ""
     played = kind in PLAYLISTS or kind.partition("/")[0] in PLAYED
-    return FileResponse(path, headers=HEADERS, filename=None if played else path.name)
+    return FileResponse(path, headers=file.headers(), filename=None if played else path.name)
 
 
-def _of_store(name: str, seconds: int, method: str) -> Response:
-    """Of an object store: what players read. To all else it leads, by an address that lasts as long as the ticket."""
+def _of_store(file: Allowed, method: str) -> Response:
+    """Of an object store: what players read. To all else it leads, by an address that lasts for a while."""
     there = store()
     assert there
-    file_name = PurePosixPath(name).name
+    file_name = PurePosixPath(file.name).name
     kind = guess_type(file_name)[0] or "application/octet-stream"
     if kind in PLAYLISTS:  # these name others beside them, which have no address in the store
         try:
-            with there.open(name) as file:
-                return Response(file.read(), media_type=kind, headers=HEADERS)
+            with there.open(file.name) as playlist:
+                return Response(playlist.read(), media_type=kind, headers=file.headers())
         except FileNotFoundError:
             return _not_found()
     answer = {"ResponseContentType": kind}
     if kind.partition("/")[0] not in PLAYED:
         answer["ResponseContentDisposition"] = content_disposition_header(True, file_name) or "attachment"
-    address = there.address(name, seconds, method, **answer)
-    return RedirectResponse(address, 302, headers={**HEADERS, "Cache-Control": f"private, max-age={seconds // 2}"})
-
-
-async def _allowed(scope: dict[str, Any]) -> tuple[str, int] | None:
-    """The name of the file in the storage, and for how many seconds more the ticket lasts."""
-    ticket, _, name = scope["path"].removeprefix(settings.MEDIA_URL).partition("/")
-    try:
-        owner_id, folder, expires = signer.unsign_object(ticket)
-    except signing.BadSignature:
-        return None
-    if expires < time.time() or not PLAIN_NAME.fullmatch(name):
-        return None
-    # The session's user is loaded when it is first looked at, which asks the database.
-    viewer_id = await database_sync_to_async(lambda: scope["user"].pk)()
-    if viewer_id not in (None, owner_id):
-        return None
-    return f"{folder}/{name}", int(expires - time.time())
+    address = there.address(file.name, file.seconds, method, **answer)
+    return RedirectResponse(address, 302, headers=file.headers(max_age=file.seconds // 2))

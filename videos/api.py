@@ -6,15 +6,16 @@ from uuid import UUID
 from django.db.models.fields.files import FieldFile
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
-from ninja import Field, File, Form, Router, Schema
+from ninja import Field, File, Form, Query, Router, Schema
+from ninja.errors import HttpError
 from ninja.files import UploadedFile
 
 from files.serving import address
 from jobs import examples, idempotency, paging
 from jobs.api import ApiRequest, JobOut, accepted, problems
 from videos import multipart as parts
-from videos import resumable, uploads
-from videos.models import Rendition, Upload, Video
+from videos import resumable, sharing, uploads
+from videos.models import Rendition, Standing, Upload, Video, Visibility
 
 router = Router(tags=["videos"])
 multipart = Router(tags=["uploads"])
@@ -36,8 +37,9 @@ class RenditionOut(Schema):
 
 
 class VideoOut(Schema):
-    """A video. It is ready when its job has succeeded: then it has all that follows.
+    """A video. It is ready when it has the addresses that follow: when its first job has succeeded.
 
+    `job` is about what was uploaded last. While that is to replace the video's file, all else is as it was.
     `playlist_url` is HLS with all renditions, `mp4_url` one file for players that know no HLS, `storyboard_url` WebVTT
     that names the pictures of the seek bar. What these name, they name by relative addresses.
     """
@@ -48,11 +50,20 @@ class VideoOut(Schema):
     job: JobOut | None = Field(
         examples=[examples.job(**examples.SUCCEEDED, result={"video": examples.ABOUT, "remark": ""})]
     )
+    visibility: Visibility = Field(examples=["unlisted"])
+    share_url: str | None = Field(
+        description="The page for others, without a login. None while it is private.",
+        examples=["https://nightshift.example/v/Zk3vX0c2QmWb7tYd9sLq4A"],
+    )
     playlist_url: str | None = Field(examples=[f"{FOLDER}/master.m3u8"])
     mp4_url: str | None = Field(examples=[f"{FOLDER}/video.mp4"])
     poster_url: str | None = Field(examples=[f"{FOLDER}/poster.jpg"])
     storyboard_url: str | None = Field(examples=[f"{FOLDER}/storyboard.vtt"])
     renditions: list[RenditionOut]
+
+    @staticmethod
+    def resolve_share_url(video: Video) -> str | None:
+        return sharing.address(video)
 
     @staticmethod
     def resolve_playlist_url(video: Video) -> str | None:
@@ -93,6 +104,12 @@ def upload_video(request: ApiRequest, file: File[UploadedFile], title: Form[str]
     return accepted(video.job)
 
 
+class Sharing(Schema):
+    """Who may see a video besides its owner: nobody, whoever has the link, or everybody."""
+
+    visibility: Visibility = Field(examples=["unlisted"])
+
+
 @router.get(
     "",
     response={200: list[VideoOut], **problems(422)},
@@ -100,22 +117,78 @@ def upload_video(request: ApiRequest, file: File[UploadedFile], title: Form[str]
     openapi_extra=paging.DOCUMENTED,
 )
 def list_videos(
-    request: ApiRequest, response: HttpResponse, limit: int = paging.LIMIT, after: str = paging.AFTER
+    request: ApiRequest,
+    response: HttpResponse,
+    q: str = Query("", max_length=200, description="Words that the title has."),
+    standing: Standing | None = None,
+    limit: int = paging.LIMIT,
+    after: str = paging.AFTER,
 ) -> list[Video]:
     """Newest first, a page at a time. The header `Link` leads to the next page."""
-    return paging.listed(request, response, Video.objects.of(request.auth), after, limit)
+    videos = Video.objects.of(request.auth).matching(q, standing or "")
+    return paging.listed(request, response, videos, after, limit)
 
 
 @router.get("/{uuid:video_id}", response={200: VideoOut, **problems(404)}, summary="One video")
 def get_video(request: ApiRequest, video_id: UUID) -> Video:
-    return get_object_or_404(Video.objects.of(request.auth), pk=video_id)
+    return _mine(request, video_id)
+
+
+@router.patch(
+    "/{uuid:video_id}", response={200: VideoOut, **problems(400, 403, 404, 413, 422)}, summary="Share a video"
+)
+def share_video(request: ApiRequest, video_id: UUID, change: Sharing) -> Video:
+    """Made private again, its link and all addresses that others were shown end at once."""
+    video = _mine(request, video_id)
+    sharing.share(video, change.visibility)
+    return video
+
+
+@router.post("/{uuid:video_id}/link", response={200: VideoOut, **problems(403, 404, 409)}, summary="Renew the link")
+def renew_link(request: ApiRequest, video_id: UUID) -> Video:
+    """Gives a shared video another `share_url`, which ends the one before. Answers 409 when it is private."""
+    video = _mine(request, video_id)
+    try:
+        sharing.renew_link(video)
+    except sharing.NotShared as error:
+        raise HttpError(409, str(error)) from error
+    return video
+
+
+@router.post(
+    "/{uuid:video_id}/replacement",
+    response={202: JobOut, **problems(400, 403, 404, 409, 413, 422)},
+    summary="Replace the file of a video",
+    openapi_extra=idempotency.DOCUMENTED,
+)
+@idempotency.idempotent
+def replace_video(request: ApiRequest, video_id: UUID, file: File[UploadedFile]) -> HttpResponse:
+    """The video keeps its id, its title and its link, and stays as it is until the job has succeeded. What was under
+    way for it before is cancelled. By tus, name its id as `replaces` in `Upload-Metadata`.
+    """
+    video = uploads.receive(request.auth, file, replaces=_mine(request, video_id))
+    assert video.job
+    return accepted(video.job)
+
+
+@router.delete(
+    "/{uuid:video_id}/replacement", response={204: None, **problems(403, 404)}, summary="Keep a video as it is"
+)
+def keep_video(request: ApiRequest, video_id: UUID) -> tuple[int, None]:
+    """Gives up the file that was uploaded to replace the video's, if it has not taken its place yet."""
+    uploads.keep(_mine(request, video_id))
+    return 204, None
 
 
 @router.delete("/{uuid:video_id}", response={204: None, **problems(403, 404)}, summary="Delete a video")
 def delete_video(request: ApiRequest, video_id: UUID) -> tuple[int, None]:
     """Its files go too, and its job is cancelled if it has not finished."""
-    get_object_or_404(Video.objects.of(request.auth), pk=video_id).remove()
+    _mine(request, video_id).remove()
     return 204, None
+
+
+def _mine(request: ApiRequest, video_id: UUID) -> Video:
+    return get_object_or_404(Video.objects.of(request.auth), pk=video_id)
 
 
 # --- straight to the object store ---
@@ -128,6 +201,7 @@ class UploadIn(Schema):
     filename: str = Field("", max_length=1000, examples=["harbour.mp4"])
     title: str = Field("", max_length=1000, description="If not the file's name.", examples=["Harbour at four"])
     modified: str = Field("", max_length=100, description="When the file was changed last.", examples=["1764111600000"])
+    replaces: UUID | None = Field(None, description="The video whose file it is to replace.", examples=[None])
 
 
 class UploadOut(Schema):
@@ -162,9 +236,9 @@ class PartOut(Schema):
 def begin_upload(request: ApiRequest, wish: UploadIn) -> tuple[int, Upload]:
     """For sites that keep their media in an object store. Ask for the address of each part, PUT it there, and complete.
 
-    The video will have the id of the upload.
+    The video will have the id of the upload, unless it `replaces` the file of another.
     """
-    said = {name: value for name, value in wish.model_dump(exclude={"size"}).items() if value}
+    said = {name: str(value) for name, value in wish.model_dump(exclude={"size"}).items() if value}
     return 201, parts.begin(request.auth, wish.size, **said)
 
 
@@ -199,6 +273,6 @@ def complete_upload(request: ApiRequest, upload_id: UUID) -> HttpResponse:
 
 @multipart.delete("/{uuid:upload_id}", response={204: None, **problems(403, 404, 410)}, summary="Give an upload up")
 def give_up_upload(request: ApiRequest, upload_id: UUID) -> tuple[int, None]:
-    """With all that has arrived. Of a finished one the video goes, too."""
+    """With all that has arrived. Of a finished one the video goes, too, unless it was there before."""
     resumable.remove(parts.find(request.auth, upload_id))
     return 204, None

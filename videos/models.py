@@ -9,14 +9,39 @@ from typing import Self
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import models, transaction
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
 from files.stored import listed
-from jobs.models import Job
+from jobs.models import UNFINISHED, Job, State
 from jobs.workspace import discard_parts
 
 FOLDER = "videos"  # of the storage, with one for each video
+
+
+class Visibility(models.TextChoices):
+    PRIVATE = "private", "Only you"
+    UNLISTED = "unlisted", "Whoever has the link"
+    PUBLIC = "public", "Everybody, on the public page too"
+
+
+class Standing(models.TextChoices):
+    """How a video stands, as people look for it."""
+
+    READY = "ready", "Ready"
+    UNFINISHED = "unfinished", "In progress"
+    DEAD = "dead", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+# One that is being replaced is ready, and in progress.
+STANDINGS = {
+    Standing.READY: ~Q(mp4=""),
+    Standing.UNFINISHED: Q(job__state__in=UNFINISHED),
+    Standing.DEAD: Q(job__state=State.DEAD),
+    Standing.CANCELLED: Q(job__state=State.CANCELLED),
+}
 
 
 class VideoQuerySet(models.QuerySet["Video"]):
@@ -24,13 +49,28 @@ class VideoQuerySet(models.QuerySet["Video"]):
         """The videos of `owner`, with all that showing them takes."""
         return self.filter(owner=owner).select_related("job").prefetch_related("renditions")
 
+    def public(self) -> Self:
+        return self.filter(STANDINGS[Standing.READY], visibility=Visibility.PUBLIC)
+
+    def matching(self, words: str, standing: str = "") -> Self:
+        """Those that have all these words in their title, and stand so."""
+        found = self.filter(STANDINGS[Standing(standing)]) if standing else self
+        return found.filter(*(Q(title__icontains=word) for word in words.split()))
+
 
 class Video(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="videos")
     title = models.CharField(max_length=200)
     original = models.FileField(max_length=200, blank=True, help_text="As uploaded. Empty: it could not be played.")
-    job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, help_text="The job that transcodes it.")
+    replacement = models.FileField(
+        max_length=200, blank=True, help_text="As uploaded to take the place of the original, once it is transcoded."
+    )
+    job = models.OneToOneField(
+        Job, null=True, on_delete=models.SET_NULL, help_text="The job that transcodes what was uploaded last."
+    )
+    visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PRIVATE)
+    link = models.CharField(max_length=50, null=True, unique=True, help_text="The secret in the address for others.")
     duration = models.FloatField(null=True, help_text="In seconds.")
     # What is published lies in one folder, and these files name others in it.
     playlist = models.FileField(max_length=200, blank=True, help_text="HLS, with all renditions.")
@@ -43,6 +83,13 @@ class Video(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(visibility=Visibility.PRIVATE, link=None)
+                | ~Q(visibility=Visibility.PRIVATE) & ~Q(link=None),
+                name="video_has_link_if_shared",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.title
@@ -60,12 +107,38 @@ class Video(models.Model):
         """Where its original is put. `original` says where it is."""
         return f"{self.folder}/original"
 
-    def discard_original(self) -> None:
-        """Remove the uploaded file, which cannot be played, and remember that it is gone."""
-        name = self.original.name
-        Video.objects.filter(pk=self.pk).update(original="")  # `save()` would bring back a video deleted meanwhile
-        if name:
-            default_storage.delete(name)
+    @property
+    def published_in(self) -> str:
+        """The folder of what people see. Empty if there is nothing yet."""
+        return str(self.mp4.name).rpartition("/")[0]
+
+    @property
+    def being_replaced(self) -> bool:
+        """Whether another file has been uploaded for it, and has not taken its place."""
+        return bool(self.mp4 and self.job and self.job.state != State.SUCCEEDED)
+
+    @property
+    def can_be_tried_again(self) -> bool:
+        """Whether the file that its job is about is still there."""
+        return bool(self.replacement if self.mp4 else self.original)
+
+    def is_made_of(self, name: str) -> bool:
+        """Whether it is, or is to be, made of this uploaded file."""
+        return bool(name) and name in (self.original.name, self.replacement.name)
+
+    def discard(self, name: str) -> None:
+        """Remove an uploaded file that cannot be played, and remember that it is gone."""
+        this = Video.objects.filter(pk=self.pk)  # `save()` would bring back a video deleted meanwhile
+        if not this.filter(original=name).update(original="") and this.filter(replacement=name).update(replacement=""):
+            self.replacement = ""
+            self.forget_uploads()
+        default_storage.delete(name)
+
+    def forget_uploads(self) -> None:
+        """Remove the rows of those uploads in whose place others have come, so that they count no more."""
+        for upload in self.upload_set.all():
+            if self.original and not self.is_made_of(upload.original_name):
+                upload.delete()
 
     def remove(self) -> None:
         """Delete the video with its files. Its job is cancelled first, so that it publishes nothing any more."""
@@ -106,7 +179,8 @@ class UploadQuerySet(models.QuerySet["Upload"]):
 
 
 class Upload(models.Model):
-    """What somebody sends, from its announcement on. It becomes the video that has the same id.
+    """What somebody sends, from its announcement on. It becomes the video that has the same id, or replaces the file of
+    another.
 
     How much of it is here is kept in no column: it is the size of its file, or what the object store has of it. So a
     crash at any moment leaves the two in agreement, and no row is written for a byte. What is left of a finished one
@@ -124,7 +198,10 @@ class Upload(models.Model):
     )
     expires_at = models.DateTimeField(help_text="Removed after this moment, unless more arrives.")
     multipart = models.TextField(null=True, help_text="What the object store calls it, if it is sent straight there.")
-    video = models.OneToOneField(Video, null=True, on_delete=models.CASCADE, help_text="Set once it is finished.")
+    replaces = models.ForeignKey(
+        Video, null=True, on_delete=models.CASCADE, related_name="+", help_text="The video whose file it is to replace."
+    )
+    video = models.ForeignKey(Video, null=True, on_delete=models.CASCADE, help_text="Set once it is finished.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = UploadQuerySet.as_manager()
@@ -159,6 +236,13 @@ class Upload(models.Model):
         return settings.UPLOAD_DIR / str(self.pk)
 
     @property
+    def original_name(self) -> str:
+        """Where it is put in the storage, once it is finished."""
+        if self.replaces_id:
+            return f"{Video(pk=self.replaces_id).original_name}-{self.pk}"
+        return Video(pk=self.pk).original_name
+
+    @property
     def offset(self) -> int:
         """How many of its bytes are here. Asks the disk."""
         if self.video_id:
@@ -168,7 +252,7 @@ class Upload(models.Model):
         try:
             return self.path.stat().st_size
         except FileNotFoundError:  # renamed, by a process that died before it could commit, or just now
-            return self.length if default_storage.exists(Video(pk=self.pk).original_name) else 0
+            return self.length if default_storage.exists(self.original_name) else 0
 
     @property
     def complete(self) -> bool:

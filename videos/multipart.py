@@ -36,13 +36,14 @@ def begin(owner: Any, length: int, **said: str) -> Upload:
     there = the_store()
     check_length(length)
     upload = Upload(owner=owner, length=length, metadata=metadata_of(said), expires_at=resumable.expiry())
-    upload.multipart = there.begin(name_of(upload))  # before there is the row: it is not to be kept waiting in one
+    upload.replaces = resumable.replaced_by(upload)
+    upload.multipart = there.begin(upload.original_name)  # before there is the row: it is not to be kept waiting in one
     try:
         with transaction.atomic():
             resumable.check_limits(owner, length)
             upload.save(force_insert=True)
     except BaseException:
-        there.abort(name_of(upload), upload.multipart)
+        there.abort(upload.original_name, upload.multipart)
         raise
     return upload
 
@@ -69,7 +70,7 @@ def arrived(upload: Upload) -> dict[int, str]:
     """The parts that are there as they should be, with the tags that the store gave them."""
     if upload.video_id:
         return dict.fromkeys(sizes(upload), "")
-    parts = the_store().parts(name_of(upload), str(upload.multipart))
+    parts = the_store().parts(upload.original_name, str(upload.multipart))
     expected = sizes(upload)
     return {part.number: part.tag for part in parts if expected.get(part.number) == part.size}
 
@@ -80,7 +81,7 @@ def address_of_part(upload: Upload, number: int) -> str:
     if size is None or upload.video_id:
         raise NotThere("This upload waits for no such part.")
     resumable.note(upload)
-    return the_store().address_of_part(name_of(upload), str(upload.multipart), number, size, SIGNED_FOR)
+    return the_store().address_of_part(upload.original_name, str(upload.multipart), number, size, SIGNED_FOR)
 
 
 def finish(upload: Upload) -> Video:
@@ -96,7 +97,7 @@ def finish(upload: Upload) -> Video:
 
 def complete(upload: Upload) -> None:
     """Have the store put the parts together, and look at what became of them."""
-    there, name = the_store(), name_of(upload)
+    there, name = the_store(), upload.original_name
     if not is_whole(upload):
         tags, number = arrived(upload), len(sizes(upload))
         if len(tags) < number:
@@ -107,7 +108,7 @@ def complete(upload: Upload) -> None:
 
 
 def is_whole(upload: Upload) -> bool:
-    return the_store().size_if_any(name_of(upload)) == upload.length
+    return the_store().size_if_any(upload.original_name) == upload.length
 
 
 def tidy() -> int:
@@ -131,10 +132,6 @@ def tidy() -> int:
         if multipart not in known:
             there.abort(name, multipart)
     return removed
-
-
-def name_of(upload: Upload) -> str:
-    return Video(pk=upload.pk).original_name
 
 
 def the_store() -> "Store":

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.db.models import FileField
+from django.db.models import FileField, Q
 from django.utils import timezone
 
 from files.stored import Stored, store
@@ -49,7 +49,8 @@ def remove_orphans() -> Iterator[int]:
     folders = in_store(there) if (there := store()) else on_disk()
     while batch := dict(islice(folders, BATCH)):
         # First, as one that becomes a video meanwhile is then found to be one.
-        arriving = set(Upload.objects.filter(video=None, pk__in=batch).values_list("pk", flat=True))
+        unfinished = Upload.objects.filter(Q(pk__in=batch) | Q(replaces__in=batch), video=None)
+        arriving = {upload.replaces_id or upload.pk for upload in unfinished}
         videos = Video.objects.select_related("job").prefetch_related("renditions").in_bulk(list(batch))
         yield sum(clear(folder, videos.get(pk)) for pk, folder in batch.items() if pk not in arriving)
 

@@ -23,7 +23,7 @@ from django.utils import timezone
 from files.stored import store
 from files.storing import Moving
 from videos.models import Upload, Video
-from videos.uploads import Refused, check_length, check_quota, hand_over, one_line, title_from
+from videos.uploads import Refused, check_length, check_quota, hand_over, keep, one_line, title_from
 
 COPIED_AT_ONCE = 64 * 1024 * 1024  # bytes
 STRAY = timedelta(hours=1)  # a file without a row that is older belongs to nobody
@@ -54,10 +54,11 @@ class Busy(Refused):
 
 @transaction.atomic
 def begin(owner: Any, length: int, metadata: str = "", *, partial: bool = False) -> Upload:
-    """Announce an upload of so many bytes. Raises Refused."""
+    """Announce an upload of so many bytes. Metadata may name a video that it `replaces`. Raises Refused."""
     check_length(length)
     check_limits(owner, length)
     upload = Upload(owner=owner, length=length, metadata=metadata, partial=partial, expires_at=expiry())
+    upload.replaces = replaced_by(upload)
     upload.path.touch()  # before there is the row: a row always has its file
     upload.save(force_insert=True)
     return upload
@@ -72,6 +73,17 @@ def check_limits(owner: Any, length: int) -> None:
     check_quota(owner, length)
 
 
+def replaced_by(upload: Upload) -> Video | None:
+    """The video that it says it replaces. Raises NotThere."""
+    wanted = upload.said.get("replaces")
+    if not wanted:
+        return None
+    try:
+        return Video.objects.get(pk=UUID(wanted), owner=upload.owner)
+    except (ValueError, Video.DoesNotExist):
+        raise NotThere("There is no such video to replace.") from None
+
+
 def find(owner: Any, upload_id: UUID, *, multipart: bool = False) -> Upload:
     """Raises NotThere, Expired."""
     upload = Upload.objects.filter(pk=upload_id, owner=owner, multipart__isnull=not multipart).first()
@@ -82,9 +94,10 @@ def find(owner: Any, upload_id: UUID, *, multipart: bool = False) -> Upload:
     return upload
 
 
-def begun(owner: Any) -> list[Upload]:
-    """Those of a person that wait for more to be sent, and that the page can send."""
-    uploads = Upload.objects.open().filter(owner=owner, partial=False, multipart__isnull=not store())
+def begun(owner: Any, replaces: Video | None = None) -> list[Upload]:
+    """Those of a person that wait for more to be sent, for new videos or for this one, and that the page can send."""
+    open_ones = Upload.objects.open().filter(owner=owner, partial=False, replaces=replaces)
+    uploads = open_ones.filter(multipart__isnull=not store())
     return [upload for upload in uploads if upload.multipart or not upload.complete]
 
 
@@ -156,22 +169,15 @@ def hand_on(upload: Upload) -> None:
 
 
 def video_of(upload: Upload) -> Video:
-    video = Video(pk=upload.pk, owner=upload.owner, title=title_of(upload))
-    video.original = video.original_name
     if upload.path.exists() and not store():
         put(upload)
-    hand_over(video, upload.length)
-    return video
+    return hand_over(upload, one_line(upload.said.get("title", "")) or title_from(upload.file_name))
 
 
 def put(upload: Upload) -> None:
     """Into the storage, where the original of its video is to lie."""
     with Moving(upload.path) as file:
-        default_storage.save(Video(pk=upload.pk).original_name, file)
-
-
-def title_of(upload: Upload) -> str:
-    return one_line(upload.said.get("title", "")) or title_from(upload.file_name)
+        default_storage.save(upload.original_name, file)
 
 
 def flush(path: Path) -> None:
@@ -194,6 +200,7 @@ def concatenate(owner: Any, ids: list[UUID], metadata: str, parts: str) -> Uploa
     if not pieces or not all(piece.partial and piece.complete for piece in pieces):
         raise Refused("Only partial uploads that are complete can be put together.")
     whole = Upload(owner=owner, metadata=metadata, parts=parts, expires_at=expiry())
+    whole.replaces = replaced_by(whole)
     whole.length = sum(piece.length for piece in pieces)
     check_length(whole.length)
     try:
@@ -231,10 +238,13 @@ def replace(pieces: list[Upload], whole: Upload) -> Upload:
 
 
 def remove(upload: Upload) -> None:
-    """Give it up, with all that arrived. Of a finished one the video goes, too."""
+    """Give it up, with all that arrived. Of a finished one the video goes, too, unless it was there before."""
     with transaction.atomic():
         kept = Upload.objects.select_for_update().filter(pk=upload.pk).first()
-        if kept and kept.video:
+        if kept and kept.video and kept.replaces_id:
+            if kept.original_name == kept.video.replacement.name:
+                keep(kept.video)
+        elif kept and kept.video:
             kept.video.remove()
         elif kept:
             kept.delete()
@@ -244,8 +254,8 @@ def remove(upload: Upload) -> None:
 def discard(upload: Upload) -> None:
     upload.path.unlink(missing_ok=True)
     if upload.multipart and (there := store()):
-        there.abort(Video(pk=upload.pk).original_name, upload.multipart)
-    default_storage.delete(Video(pk=upload.pk).original_name)  # where a process that died may have put it
+        there.abort(upload.original_name, upload.multipart)
+    default_storage.delete(upload.original_name)  # where a process that died may have put it
 
 
 def tidy() -> int:

@@ -16,12 +16,12 @@ from videos.planning import Chunk, Plan, plan
 from videos.probing import NotPlayable
 
 
-def about(video_id: str) -> dict[str, str]:
+def about(video_id: str, original: str = "") -> dict[str, str]:
     return {"video": f"/api/videos/{video_id}", "page": f"/videos/{video_id}"}
 
 
 @task(queue="media", max_attempts=3, time_limit=timedelta(hours=2), permanent=NotPlayable, links=about)
-def transcode_video(job: Job, video_id: str) -> None:
+def transcode_video(job: Job, video_id: str, original: str = "") -> None:
     video = Video.objects.get(pk=video_id)
     with workspace(job) as folder:
         with playable(job, video) as source:
@@ -29,7 +29,7 @@ def transcode_video(job: Job, video_id: str) -> None:
             package = transcode(job, planned, folder)
         result = {"video": video_id, "remark": planned.media.remark}
         with publishing.stored(package, video, attempt=job.lease_token) as where, job.finishing(result):
-            publishing.publish(video, package, where)
+            publishing.publish(video, original, package, where)
     discard_parts(job.pk)
 
 
@@ -50,7 +50,7 @@ def transcode(job: Job, plan: Plan, folder: Path) -> Package:
 
 
 def children(job: Job, plan: Plan, generation: str) -> Iterator[Job]:
-    which = {"video_id": job.args["video_id"], "generation": generation}
+    which = {**job.args, "generation": generation}
     if plan.media.has_audio:
         yield encode_sound.job(**which, key=f"{generation}:sound")
     for start, end in plan.chunks:
@@ -58,7 +58,7 @@ def children(job: Job, plan: Plan, generation: str) -> Iterator[Job]:
 
 
 @task(queue="media", max_attempts=3, time_limit=timedelta(minutes=30), permanent=NotPlayable)
-def encode_chunk(job: Job, video_id: str, generation: str, start: int, end: int | None) -> None:
+def encode_chunk(job: Job, video_id: str, generation: str, start: int, end: int | None, original: str = "") -> None:
     chunk = Chunk(start, end)
     with part(job, generation, chunk.name) as folder, playable(job, Video.objects.get(pk=video_id)) as source:
         if folder:
@@ -66,7 +66,7 @@ def encode_chunk(job: Job, video_id: str, generation: str, start: int, end: int 
 
 
 @task(queue="media", max_attempts=3, time_limit=timedelta(hours=1), permanent=NotPlayable)
-def encode_sound(job: Job, video_id: str, generation: str) -> None:
+def encode_sound(job: Job, video_id: str, generation: str, original: str = "") -> None:
     with part(job, generation, "sound") as folder, playable(job, Video.objects.get(pk=video_id)) as source:
         if folder:
             transcoding.encode(plan(source, examined=True), folder, job.advance, picture=None)
@@ -74,9 +74,10 @@ def encode_sound(job: Job, video_id: str, generation: str) -> None:
 
 @contextmanager
 def playable(job: Job, video: Video) -> Iterator[Path]:
-    """The uploaded file. If it cannot be played, nothing of it is kept."""
+    """The uploaded file that the job is about. If it cannot be played, nothing of it is kept."""
+    name = job.args.get("original") or str(video.original.name)
     try:
-        with publishing.playable(video, fetched_for(job)) as source:
+        with publishing.playable(video, name, fetched_for(job)) as source:
             yield source
     except NotPlayable:
         discard_parts(job.parent_id or job.pk)

@@ -20,6 +20,7 @@ from uuid import UUID
 
 from channels.db import DatabaseSyncToAsync
 from django.conf import settings
+from django.core.files.storage import default_storage
 from django.utils.http import http_date
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
@@ -184,10 +185,9 @@ async def delete(request: Request, upload: Upload) -> Response:
 
 async def get(request: Request, upload: Upload) -> Response:
     """What has arrived. The protocol does not ask for it; its clients' own tests do."""
-    video = upload.video_id and await in_thread(lambda: upload.video)()
     path = upload.path
-    if video and video.original and not store():
-        path = Path(video.original.path)
+    if upload.video_id and not store():
+        path = Path(default_storage.path(upload.original_name))
     if not path.exists():
         raise resumable.NotThere("There is nothing here that you can see.")
     # Never to be shown: it may be a page, and would be one of ours.

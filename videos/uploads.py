@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
@@ -13,6 +15,8 @@ from django.db.models import Sum
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
+from jobs.models import Job, State
+from jobs.workspace import discard_parts
 from videos.models import Upload, Video
 from videos.tasks import transcode_video
 
@@ -32,28 +36,84 @@ class TooLarge(Refused):
     status = 413
 
 
-def receive(owner: Any, file: UploadedFile, title: str) -> Video:
+def receive(owner: Any, file: UploadedFile, title: str = "", replaces: Video | None = None) -> Video:
     """Keep the file, and make its video and its job in one transaction. Raises Refused."""
     length = file.size or 0
     check_length(length)
     check_quota(owner, length)
-    video = Video(owner=owner, title=one_line(title) or title_from(file.name or ""))
-    video.original = default_storage.save(video.original_name, file)
+    upload = Upload(owner=owner, length=length, replaces=replaces, expires_at=timezone.now())
+    name = default_storage.save(upload.original_name, file)
     try:
         with transaction.atomic():
-            hand_over(video, length)
-            Upload.objects.create(pk=video.pk, owner=owner, length=length, video=video, expires_at=timezone.now())
+            upload.video = hand_over(upload, one_line(title) or title_from(file.name or ""))
+            upload.save(force_insert=True)
     except BaseException:
-        default_storage.delete(video.original.name)
+        default_storage.delete(name)
         raise
+    return upload.video
+
+
+def hand_over(upload: Upload, title: str) -> Video:
+    """Write the video of an upload that lies in the storage, and the job that transcodes it. Inside a transaction."""
+    if upload.replaces_id:
+        return replace(upload.replaces_id, upload)
+    video = Video(pk=upload.pk, owner=upload.owner, title=title, original=upload.original_name)
+    video.save(force_insert=True)
+    video.job = job_for(video, upload)
+    video.save(update_fields=["job"])
     return video
 
 
-def hand_over(video: Video, length: int) -> None:
-    """Write the video, of so many bytes, and the job that transcodes it. Inside a transaction."""
-    video.save(force_insert=True)
-    video.job = transcode_video.enqueue(video_id=str(video.pk), owner=video.owner, key=str(video.pk), size=length)
-    video.save(update_fields=["job"])
+def replace(video_id: Any, upload: Upload) -> Video:
+    """Have the upload take the place of the video's file: at once if nothing has been published of it yet, else when
+    it has been transcoded. What was under way for the video before is given up.
+    """
+    video = at_rest(video_id)
+    if video.mp4:
+        former, video.replacement = video.replacement.name, upload.original_name
+    else:
+        former, video.original = video.original.name, upload.original_name
+    video.job = job_for(video, upload)
+    put_away(video, former)
+    return video
+
+
+@transaction.atomic
+def keep(video: Video) -> None:
+    """Give up what was uploaded to replace the video's file, unless it has done so: the video stays as it is."""
+    video = at_rest(video.pk)
+    if video.being_replaced:
+        former, video.replacement = video.replacement.name, ""
+        of_video = Job.objects.filter(task=transcode_video.name, args__video_id=str(video.pk))
+        video.job = of_video.filter(state=State.SUCCEEDED).order_by("-finished_at").first()
+        put_away(video, former)
+
+
+def at_rest(video_id: Any) -> Video:
+    """The video, when nothing is under way for it any more, and nobody else is at it. Inside a transaction.
+
+    Its job is locked before its own row, as by whoever publishes.
+    """
+    video = Video.objects.get(pk=video_id)
+    get_user_model().objects.select_for_update(no_key=True).get(pk=video.owner_id)
+    video.refresh_from_db(fields=["job"])
+    if video.job:
+        Job.objects.filter(pk=video.job.pk).cancel()
+        transaction.on_commit(partial(discard_parts, video.job.pk))
+    return Video.objects.select_for_update().get(pk=video_id)
+
+
+def put_away(video: Video, former: str | None) -> None:
+    """Write the video, of which this uploaded file is not wanted any more."""
+    video.save(update_fields=["original", "replacement", "job"])
+    video.forget_uploads()
+    if former:
+        transaction.on_commit(partial(default_storage.delete, former), robust=True)
+
+
+def job_for(video: Video, upload: Upload) -> Job:
+    args = {"video_id": str(video.pk), "original": upload.original_name}
+    return transcode_video.enqueue(**args, owner=video.owner, key=str(upload.pk), size=upload.length)
 
 
 # --- limits ---

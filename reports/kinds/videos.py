@@ -15,9 +15,15 @@ from reports.period import Period
 from videos.models import Video
 
 BATCH = 1000
-ORIGINAL = "Original"
 # Files by their names, as people call them. Of the others the name will do: 720p.
-NAMES = {"master": "Playlist", "video": "MP4", "sound": "Sound", "poster": "Poster", "storyboard": "Storyboard"}
+NAMES = {
+    "original": "Original",
+    "master": "Playlist",
+    "video": "MP4",
+    "sound": "Sound",
+    "poster": "Poster",
+    "storyboard": "Storyboard",
+}
 
 
 @dataclass
@@ -82,9 +88,9 @@ def by_file(stored: Stored) -> Table:
 def storage(period: Period, owner: Any) -> Stored:
     """Asked of the storage, which alone knows."""
     stored = Stored()
-    for video in uploaded(period, owner).only("created_at", "original").iterator(BATCH):
+    for video in uploaded(period, owner).only("created_at").iterator(BATCH):
         for file in listed(video.folder):
-            what = ORIGINAL if file.name == video.original.name else Path(file.name).stem.partition("-")[0]
+            what = Path(file.name).stem.partition("-")[0]
             stored.add(NAMES.get(what, what), video.created_at.astimezone(UTC).date(), file.size)
     return stored
 

@@ -128,7 +128,7 @@ def test_players_read_playlists_here_and_are_led_to_the_store_for_the_rest(site,
     assert led.headers["location"].startswith(bucket.env["AWS_S3_ENDPOINT_URL"])
     private, _, seconds = led.headers["cache-control"].partition(", max-age=")
     lasts = int(dict(pair.split("=") for pair in led.headers["location"].split("?")[1].split("&"))["X-Amz-Expires"])
-    assert private == "private" and int(seconds) < lasts
+    assert private == "private" and int(seconds) < lasts <= 3600
     part = site.http.get(video["mp4_url"], headers={"Range": "bytes=4-7"}, follow_redirects=True)
     assert (part.status_code, part.content, part.headers["content-type"]) == (206, b"ftyp", "video/mp4")
     assert site.http.head(video["mp4_url"], follow_redirects=True).status_code == 200
@@ -140,6 +140,21 @@ def test_another_user_is_led_nowhere(site, video):
     with Client(site, new_email()) as stranger:
         assert stranger.get(video["mp4_url"]).status_code == 404
         assert stranger.get(video["playlist_url"]).status_code == 404
+
+
+def test_whoever_has_the_link_is_led_for_minutes_and_only_while_it_is_there(site, owner, video):
+    shared = owner.patch(f"/api/videos/{video['id']}", json={"visibility": "unlisted"}).json()
+    found = re.findall(r'"(/media/[^"]+)"', site.http.get(shared["share_url"]).text)
+    files = {address.rpartition("/")[2]: address for address in found}
+    answers = {name: site.http.get(files[name]) for name in ("video.mp4", "master.m3u8")}
+    assert {name: answer.status_code for name, answer in answers.items()} == {"video.mp4": 302, "master.m3u8": 200}
+    assert {answer.headers["cache-control"] for answer in answers.values()} == {"private, no-cache"}
+    assert "X-Amz-Expires=300&" in answers["video.mp4"].headers["location"]
+    assert site.http.get(files["video.mp4"], follow_redirects=True).status_code == 200
+
+    owner.patch(f"/api/videos/{video['id']}", json={"visibility": "private"}).raise_for_status()
+
+    assert {site.http.get(address).status_code for address in files.values()} == {404}
 
 
 def test_the_browser_is_told_of_the_store_and_of_no_other_place(site, bucket):
@@ -200,9 +215,9 @@ def sender(site: Stack) -> Iterator[Client]:
         yield client
 
 
-def begin(sender: Client, size: int = PART + 100) -> str:
+def begin(sender: Client, size: int = PART + 100, **said: object) -> str:
     """The address of a new upload."""
-    begun = sender.post("/api/uploads/multipart", json={"size": size, "filename": "Harbour_at_four.mp4"})
+    begun = sender.post("/api/uploads/multipart", json={"size": size, "filename": "Harbour_at_four.mp4", **said})
     assert (begun.status_code, begun.json()["part_size"], begun.json()["arrived"]) == (201, PART, [])
     return f"/api/uploads/multipart/{begun.json()['id']}"
 
@@ -231,6 +246,27 @@ def test_an_upload_in_parts_becomes_one_video_once_all_of_it_is_there(site, buck
     assert (sender.get(upload).json()["arrived"], bucket.begun()) == ([1, 2], [])
     refused(sender.post(f"{upload}/parts/1"), 404)
     assert sender.delete(upload).status_code == 204
+    wait_until(lambda: not bucket.files())
+
+
+def test_a_file_sent_in_parts_takes_the_place_of_a_videos_and_the_former_leaves_the_store(site, bucket, sender, film):
+    content = film.read_bytes()
+    assert sender.finished(sender.upload(film).headers["Location"], timeout=120)["state"] == "succeeded"
+    [before] = sender.get("/api/videos").json()
+    old = {name for name in bucket.files() if before["id"] in name}
+    with checked_client(site) as stranger:
+        wish = {"size": 3, "replaces": before["id"]}
+        assert "no such video" in refused(stranger.post("/api/uploads/multipart", json=wish), 404)
+    upload = begin(sender, size=len(content), replaces=before["id"])
+    assert put(sender, upload, 1, content[:PART]) == put(sender, upload, 2, content[PART:]) == 200
+    job = sender.finished(sender.post(f"{upload}/complete").headers["Location"], timeout=120)
+    assert (job["state"], job["links"]["video"]) == ("succeeded", f"/api/videos/{before['id']}")
+    [after] = sender.get("/api/videos").json()
+    assert (after["id"], after["mp4_url"] == before["mp4_url"]) == (before["id"], False)
+    wait_until(lambda: old.isdisjoint(bucket.files()))
+    assert f"videos/{before['id']}/original-{upload.rpartition('/')[2]}" in bucket.files()
+    assert site.http.get(after["mp4_url"], follow_redirects=True).status_code == 200
+    assert sender.delete(f"/api/videos/{before['id']}").status_code == 204
     wait_until(lambda: not bucket.files())
 
 

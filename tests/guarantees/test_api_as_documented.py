@@ -20,6 +20,7 @@ from orders.models import Product
 from tests.client import Client, new_email
 from tests.stack import Stack
 from tests.trial.tasks import nothing
+from videos.models import Video
 
 pytestmark = pytest.mark.chaos  # long with CHAOS=long
 
@@ -51,10 +52,12 @@ def own(site: Stack) -> dict[str, list[str]]:
         with site.inside():
             jobs = [nothing.enqueue(number=number, owner=client.user) for number in range(3)]
             Job.objects.filter(pk__in=[job.pk for job in jobs]).cancel()
+            videos = [str(Video.objects.create(owner=client.user, title="Harbour").pk) for _ in range(3)]
         endpoint = client.post("/api/webhooks", json={"url": "https://example.com/hook"})
         return {
             "job_id": [str(job.pk) for job in jobs],
             "endpoint_id": [endpoint.json()["id"]],
+            "video_id": videos,
             "token": [client.token],
         }
 

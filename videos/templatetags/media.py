@@ -4,15 +4,14 @@ from django.db.models.fields.files import FieldFile
 from django.templatetags.static import static
 
 from files import serving
-from videos.models import Video
 
 register = template.Library()
 
 
 @register.simple_tag
-def media_url(file: FieldFile, video: Video) -> str:
-    """Where the owner of `video`, who is looking at the page, finds this file of it."""
-    return serving.address(file, video.owner_id)
+def media_url(file: FieldFile, viewer: int | str) -> str:
+    """Where whoever is looking at the page finds this file: its owner by their id, others by the video's link."""
+    return serving.address(file, viewer)
 
 
 @register.simple_tag

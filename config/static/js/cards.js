@@ -11,16 +11,19 @@ const cards = document.querySelector("[data-cards]"); // where new ones go, and 
 const announcer = document.querySelector("[data-announcer]");
 
 const wanted = new Map(); // the version to be shown of each job whose card is being fetched
-const deleted = new Set();
+const deleted = new Set(); // jobs of which there is nothing to show any more
 
 const cardOf = (id) => document.querySelector(`[data-job="${CSS.escape(id)}"]`);
+const cardAbout = (page) => page && document.querySelector(`[data-page="${CSS.escape(page)}"]`); // whatever job it shows
 const versionOf = (card) => Number(card?.dataset.version ?? 0);
 const part = (card, name) => card.querySelector(`[data-part=${name}]`);
 
 document.addEventListener("job", ({ detail: job }) => {
   const card = cardOf(job.id);
   if (!card) {
-    if (isNew(job)) renew(job.id, `${job.links.page}/card`, job.version);
+    const about = cardAbout(job.links.page);
+    if (about && isLater(job, about)) renew(job.id, about.dataset.cardUrl, job.version);
+    else if (!about && isNew(job)) renew(job.id, `${job.links.page}/card`, job.version);
     return;
   }
   if (job.version > versionOf(card)) {
@@ -36,6 +39,11 @@ document.addEventListener("job:deleted", (event) => remove(event.detail));
 function isNew(job) {
   const since = cards?.dataset.rendered;
   return since && job.links.page?.startsWith(cards.dataset.cards) && !deleted.has(job.id) && new Date(job.created_at) > new Date(since);
+}
+
+// Asked for after the job that the card shows, as when a video is to be replaced.
+function isLater(job, { dataset }) {
+  return !deleted.has(job.id) && new Date(job.created_at) > new Date(dataset.asked ?? 0);
 }
 
 function isSameAttempt(job, { dataset }) {
@@ -76,7 +84,8 @@ async function fetchCard(id, url) {
   if (response.status === 404) return remove(id);
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const card = page.querySelector(`[data-job="${CSS.escape(id)}"]`);
-  if (card && versionOf(card) > versionOf(cardOf(id))) put(card, cardOf(id));
+  if (!card) deleted.add(id);
+  else if (versionOf(card) > versionOf(cardOf(id))) put(card, cardOf(id) ?? cardAbout(card.dataset.page));
 }
 
 function put(card, old) {

@@ -128,7 +128,7 @@ class VideoPlayer extends HTMLElement {
     const byHLS = this.hls || this.video.src.endsWith(this.dataset.hls);
     this.hls?.destroy();
     this.hls = undefined;
-    if (await this.renew()) await this.load(at);
+    if (await this.renew()) await this.load(Math.min(at, Number(this.dataset.duration) || at)); // other files may be shorter
     else if (byHLS) this.loadMP4(at);
     else return this.showUnplayable();
     if (!wasPaused) this.play();

@@ -47,6 +47,13 @@ class Upload {
   get bar() { return this.part("progress"); }
   get name() { return this.row.dataset.name; }
 
+  // What the server is told of it.
+  get said() {
+    const { name: filename, lastModified } = this.file;
+    const { replaces } = form.dataset;
+    return { filename, modified: String(lastModified), ...(replaces && { replaces }) };
+  }
+
   // The same name, size and time of its last change: as sure as one can be without reading it.
   isOf(file) {
     const { name, size, modified } = this.row.dataset;
@@ -70,11 +77,11 @@ class Upload {
   }
 
   sendByTus() {
-    const { name, size, lastModified } = this.file;
+    const { size } = this.file;
     this.request = new tus.Upload(this.file, {
       endpoint: form.dataset.tus,
       uploadUrl: this.url,
-      metadata: { filename: name, modified: String(lastModified) },
+      metadata: this.said,
       chunkSize: Number(form.dataset.chunkBytes),
       retryDelays: PAUSES,
       storeFingerprintForResuming: false, // the server knows what it has of whom, also after another browser began it
@@ -89,12 +96,11 @@ class Upload {
 
   // Each part goes to an address that the server signs for it. What is there already is not sent again.
   async sendInParts() {
-    const { name: filename, size, lastModified } = this.file;
+    const { size } = this.file;
     const { signal } = (this.request = new AbortController());
     const ask = (method, address, body) => this.persist(signal, () => call(method, address, body, signal));
     try {
-      const asked = { filename, size, modified: String(lastModified) };
-      const upload = this.url ? await ask("GET", this.url) : await ask("POST", multipart, asked);
+      const upload = this.url ? await ask("GET", this.url) : await ask("POST", multipart, { size, ...this.said });
       this.url = `${multipart}/${upload.id}`;
       for (let number = 1, start = 0; start < size; number++, start += upload.part_size) {
         if (upload.arrived.includes(number)) continue;
@@ -127,7 +133,8 @@ class Upload {
 
   async finish() {
     try {
-      const response = await fetch(`${form.dataset.api}/${this.url.split("/").at(-1)}`); // the video has the upload's id
+      const video = form.dataset.video ?? `${form.dataset.api}/${this.url.split("/").at(-1)}`; // a new one has the upload's id
+      const response = await fetch(video);
       if (response.ok) announce((await response.json()).job);
     } catch (error) {
       console.info("The page will hear of it from the server:", error);
@@ -158,7 +165,6 @@ class Upload {
     request.onerror = () => this.fail("The connection broke before all of it was there.");
     request.onloadend = () => done(this);
     const body = new FormData();
-    body.append("title", "");
     body.append("file", this.file);
     request.send(body);
   }
@@ -330,7 +336,7 @@ for (const row of [...rows.children]) {
   if (resumable) new Upload(row);
   else row.remove();
 }
-input.multiple = true;
+input.multiple = !form.dataset.replaces;
 input.addEventListener("change", chosen);
 input.addEventListener("cancel", () => { wanted = undefined; });
 document.addEventListener("click", (event) => {
@@ -339,7 +345,9 @@ document.addEventListener("click", (event) => {
   choose();
 });
 
-// The whole page takes files, so that one dropped beside the box does not replace the page.
+// The whole page takes files, so that one dropped beside the box does not replace the page. One that is to replace a
+// video has to be dropped on the box.
+const target = form.dataset.replaces ? form : document;
 const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
 let depth = 0; // of elements that the drag has entered and not left
 function drag(event, step) {
@@ -348,12 +356,12 @@ function drag(event, step) {
   depth = Math.max(0, depth + step);
   form.classList.toggle("over", depth > 0);
 }
-document.addEventListener("dragenter", (event) => drag(event, 1));
-document.addEventListener("dragleave", (event) => drag(event, -1));
-document.addEventListener("dragover", (event) => drag(event, 0));
-document.addEventListener("drop", (event) => {
+target.addEventListener("dragenter", (event) => drag(event, 1));
+target.addEventListener("dragleave", (event) => drag(event, -1));
+target.addEventListener("dragover", (event) => drag(event, 0));
+target.addEventListener("drop", (event) => {
   drag(event, -depth);
-  if (carriesFiles(event)) take(event.dataTransfer.files);
+  if (carriesFiles(event)) take(input.multiple ? event.dataTransfer.files : [event.dataTransfer.files[0]]);
 });
 
 window.addEventListener("beforeunload", (event) => {

@@ -1,4 +1,4 @@
-"""The player in a real browser: it plays HLS, in the quality that people choose, and obeys their keys."""
+"""The page of a video in a real browser: its player, who else may see it, another file for it."""
 
 import re
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from tests.browser import log_in, screenshots
+from tests.browser import DESKTOP, log_in, screenshots
 from tests.client import Client
 from tests.media import clip, longer
 from tests.stack import Stack
@@ -233,3 +233,104 @@ def test_of_two_one_plays_and_a_card_has_all_controls(page: Page, site: Stack, v
     wait_until(lambda: page.locator("video").last.evaluate("video => video.currentTime > 0"), timeout=20)
     screenshots(page, "player-card")
     expect(page.get_by_role("group", name="Controls")).to_be_visible()
+
+
+# --- what its owner does there ---
+
+
+@pytest.fixture
+def own(page: Page, site: Stack, video: str) -> Page:
+    """The page of the video, as its owner sees it."""
+    log_in(page, site.url, EMAIL, "secret")
+    page.goto(site.url + video)
+    return page
+
+
+def test_its_owner_shares_it_and_others_watch_without_a_login(own: Page, browser: Browser) -> None:
+    title = own.get_by_role("heading", level=1).inner_text()
+    own.get_by_label("Whoever has the link").check()
+    own.get_by_role("button", name="Save").click()
+    link = own.locator(".secret code").inner_text()
+    screenshots(own, "video-shared")
+
+    context = browser.new_context(viewport=DESKTOP, reduced_motion="reduce")
+    viewer = context.new_page()
+    viewer.goto(link)
+    expect(viewer.get_by_role("heading", name=title)).to_be_visible()
+    start(viewer)
+    assert viewer.locator("video").evaluate("video => video.src").startswith("blob:")
+    viewer.get_by_label("Seek").hover()
+    wait_until(lambda: picture(viewer.locator("[data-part=preview]")))
+    viewer.mouse.move(0, 0)
+    screenshots(viewer, "video-as-others-see-it")
+
+    own.get_by_role("button", name="Make a new link").click()
+    expect(own.locator(".secret code")).not_to_have_text(link)
+    assert viewer.goto(link).status == 404
+    own.get_by_label("Everybody").check()
+    own.get_by_role("button", name="Save").click()
+    viewer.goto(f"{own.url.rpartition('/')[0]}/public")
+    screenshots(viewer, "public")
+    viewer.get_by_role("link", name=title).click()
+    start(viewer)
+
+    own.get_by_label("Only you").check()
+    own.get_by_role("button", name="Save").click()
+    expect(own.locator(".secret")).to_have_count(0)
+    assert viewer.reload().status == 404
+    context.close()
+
+
+def test_another_file_takes_its_place_while_the_page_is_open(own: Page, clips: Path, tmp_path: Path) -> None:
+    card = own.get_by_role("article")
+    notes = tmp_path / "notes.mp4"
+    notes.write_text("Not a video")
+    own.get_by_label(re.compile("choose", re.I)).set_input_files(notes)
+    expect(card.get_by_text("This file is not a video we can read")).to_be_visible(timeout=60_000)
+    expect(card).to_contain_text("which is as it was")
+    screenshots(own, "video-not-replaced")
+    start(own)
+    card.get_by_role("button", name="Keep it as it is").click()
+    expect(card).to_have_attribute("data-state", "succeeded")
+
+    own.get_by_label(re.compile("choose", re.I)).set_input_files(clip(clips, seconds=61, size="320x240"))
+    expect(card).to_contain_text("which stays until it is ready", timeout=60_000)
+    expect(card.locator("video")).to_be_visible()
+    expect(card).to_have_attribute("data-state", "succeeded", timeout=90_000)
+    expect(card.locator(".duration")).to_have_text("1:01")
+    own.get_by_role("button", name="Play").click()
+    wait_until(lambda: at(own) > 0.2, timeout=20)
+    expect(quality(own).get_by_role("option")).to_have_text([re.compile("Auto"), "240p"])
+
+
+def test_who_watches_while_it_is_replaced_goes_on_with_the_new_file(
+    page: Page, site: Stack, long_video: str, clips: Path
+) -> None:
+    with Client(site, EMAIL) as client:
+        video = client.patch(f"/api{long_video}", json={"visibility": "unlisted"}).raise_for_status().json()
+        page.goto(video["share_url"])
+        start(page)
+        page.keyboard.press("k")  # so that it does not fetch all of it meanwhile
+        with clip(clips, seconds=61, size="320x240").open("rb") as file:
+            job = client.post(f"/api{long_video}/replacement", files={"file": file})
+        assert client.finished(job.headers["location"], timeout=120)["state"] == "succeeded"
+
+    for _ in range(int(LONG * 0.9 / 10)):
+        page.keyboard.press("l")
+
+    wait_until(lambda: page.locator("video").evaluate("({ duration }) => 60 < duration && duration < 62"), timeout=30)
+
+
+def test_the_library_is_searched(page: Page, site: Stack, video: str, long_video: str) -> None:
+    log_in(page, site.url, EMAIL, "secret")
+    page.get_by_label("Search by title").fill("harbour")
+    page.get_by_label("Which").select_option("Ready")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_role("article")).to_have_count(2)
+    screenshots(page, "library-searched")
+    page.get_by_label("Search by title").fill("market")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_text("No video is like this.")).to_be_visible()
+    page.get_by_role("link", name="Show all and upload").click()
+    expect(page.get_by_role("article")).to_have_count(2)
+    screenshots(page, "library-with-search")
