@@ -317,7 +317,9 @@ def test_the_hourly_clean_up_gives_up_what_is_abandoned_and_finishes_what_is_all
 
 
 @pytest.mark.browser
-def test_the_page_sends_to_the_store_goes_on_after_a_reload_and_plays_from_there(site, bucket, page: Page, film):
+def test_the_page_sends_to_the_store_goes_on_after_a_reload_plays_from_there_and_replaces(
+    site, bucket, page: Page, film, tmp_path
+):
     with site.inside():
         from accounts.models import User
 
@@ -358,3 +360,10 @@ def test_the_page_sends_to_the_store_goes_on_after_a_reload_and_plays_from_there
     card.get_by_role("button", name="Play").click()
     wait_until(lambda: card.locator("video").evaluate("video => video.currentTime") > 0.2)
     assert [url for url in fetched if url.startswith(bucket.env["AWS_S3_ENDPOINT_URL"]) and ".mp4?" in url]
+
+    page.goto(site.url + str(card.get_attribute("data-page")))
+    first = str(card.get_attribute("data-job"))
+    choose.set_input_files(clip(tmp_path, seconds=2, size="320x240"))
+    expect(card).not_to_have_attribute("data-job", first, timeout=60_000)
+    wait_until(lambda: page.reload() and card.get_attribute("data-state") == "succeeded", timeout=60, every=1)
+    expect(card).to_contain_text("0:02")
