@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,7 @@ from django.conf import settings
 from config.processes import die_with_parent
 from tests.waiting import wait_until
 
+WEED = str(Path(sys.executable).with_name("weed"))  # beside us, whether or not that is on PATH
 KEY, SECRET = "nightshift", "for-the-tests"
 IDENTITY = {"name": KEY, "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
 RULE = {"AllowedMethods": ["GET", "HEAD", "PUT"], "AllowedOrigins": ["*"], "AllowedHeaders": ["*"]}
@@ -72,7 +74,7 @@ def object_store() -> Iterator[ObjectStore]:
     with tempfile.TemporaryDirectory(prefix="nightshift-s3-", ignore_cleanup_errors=True) as folder:
         (Path(folder) / "s3.json").write_text(json.dumps({"identities": [IDENTITY]}))
         master, volume, filer, s3 = ports = free_ports(4)
-        command = ["weed", "-logtostderr", "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+        command = [WEED, "-logtostderr", "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
         command += ["-master.volumeSizeLimitMB=64", "-volume.max=20", "-master.telemetry=false"]
         command += ["-s3", f"-s3.port={s3}", f"-s3.config={folder}/s3.json"]
         command += [f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}"]
