@@ -30,7 +30,9 @@ from django.test import override_settings
 from config import parts
 from config.processes import GRACE, Processes, procfile
 from jobs import broker
+from jobs.models import Job
 from tests.linux import alive_in
+from tests.trial.models import Entry
 from tests.waiting import wait_until
 
 ROOT = Path(settings.BASE_DIR)
@@ -132,6 +134,14 @@ class Stack:
             there.close()
             connections["default"] = here
             broker._connection.cache_clear()
+
+    @contextmanager
+    def cleared(self) -> Iterator["Stack"]:
+        """Inside, without the jobs of the tests before that share it, and without their effects."""
+        with self.inside():
+            Job.objects.all().delete()
+            Entry.objects.all().delete()
+            yield self
 
     def healthy(self) -> bool:
         try:

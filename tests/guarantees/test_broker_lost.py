@@ -28,10 +28,7 @@ def site(make_module_stack) -> Stack:
 
 @pytest.fixture
 def engine(site) -> Iterator[Stack]:
-    """To be spoken to from inside, with no jobs of earlier tests."""
-    with site.inside():
-        Job.objects.all().delete()
-        Entry.objects.all().delete()
+    with site.cleared():
         yield site
 
 

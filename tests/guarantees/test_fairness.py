@@ -5,17 +5,22 @@ import pytest
 from accounts.models import User
 from jobs.models import Job, State
 from jobs.queues import pause, resume
+from tests.stack import Stack
 from tests.trial.tasks import long, record
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.chaos
 
 
+@pytest.fixture(scope="module")
+def workers(make_module_stack) -> Stack:
+    return make_module_stack(only=["worker-media", "worker-quick", "clock", "valkey"])
+
+
 @pytest.fixture
-def engine(make_stack):
-    engine = make_stack(only=["worker-media", "worker-quick", "clock", "valkey"])
-    with engine.inside():
-        yield engine
+def engine(workers):
+    with workers.cleared():
+        yield workers
 
 
 def test_one_owners_fifty_jobs_do_not_delay_anothers_single_one(engine):

@@ -24,11 +24,15 @@ SECONDS = 0.01  # that each job takes
 LINES = ["worker-quick", "clock", "valkey"]
 
 
+@pytest.fixture(scope="module")
+def workers(make_module_stack) -> Stack:
+    return make_module_stack(only=LINES, JOB_LEASE_SECONDS="3", QUICK_WORKERS="4")
+
+
 @pytest.fixture
-def engine(make_stack):
-    engine = make_stack(only=LINES, JOB_LEASE_SECONDS="3", QUICK_WORKERS="4")
-    with engine.inside():
-        yield engine
+def engine(workers):
+    with workers.cleared():
+        yield workers
 
 
 def kill_a_worker(engine: Stack, turn: int) -> None:
