@@ -66,8 +66,8 @@ class Processes(dict[str, "Process"]):
         for process in self.values():
             process.start()
 
-    def stop(self) -> None:
-        deadline = time.monotonic() + GRACE
+    def stop(self, grace: float = GRACE) -> None:
+        deadline = time.monotonic() + grace
         first, *others = self.values()
         for stage in ([first], others[:-1], others[-1:]):
             for process in stage:

@@ -50,7 +50,9 @@ def log_in(page: Page, site: str, email: str = "demo@example.com", password: str
 
 
 def screenshots(page: Page, name: str) -> None:
-    """Take the whole page as people see it: at a desk and on a phone, by day and by night."""
+    """If SCREENSHOTS is set, take the whole page as people see it: at a desk and on a phone, by day and by night."""
+    if not os.environ.get("SCREENSHOTS"):  # nobody looks, and they take a fifth of a browser's time
+        return
     for device, size in (("desktop", DESKTOP), ("phone", PHONE)):
         page.set_viewport_size(size)
         for scheme in ("light", "dark"):

@@ -149,12 +149,6 @@ def stacks(folder: Path, django_db_blocker: Any) -> Iterator[Callable[..., Any]]
         stack.close()
 
 
-@pytest.fixture
-def stack(make_stack: Callable[..., Any]) -> Any:
-    """A running site with all that the Procfile lists, and with leases that run out soon."""
-    return make_stack(JOB_LEASE_SECONDS="3")
-
-
 @pytest.fixture(scope="module")
 def mail_server() -> Iterator[Any]:
     """A mail server to watch: `make_stack(EMAIL_URL=mail_server.url)`."""

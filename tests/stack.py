@@ -43,7 +43,7 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class Stack:
-    """Made by the fixtures `stack` and `make_stack`. `log` is what its processes print."""
+    """Made by the fixtures `make_stack` and `make_module_stack`. `log` is what its processes print."""
 
     running: ClassVar[list["Stack"]] = []
 
@@ -83,7 +83,7 @@ class Stack:
     def close(self) -> None:
         self.running.remove(self)
         self.http.close()
-        self.processes.stop()
+        self.processes.stop(grace=0)  # what it does in peace is shown by tests of its own
         self._output.close()
 
     # --- its processes, by their names in the Procfile; "clock:2" is a second of its line "clock" ---

@@ -25,7 +25,7 @@ from videos.models import Video
 pytestmark = pytest.mark.chaos  # long with CHAOS=long
 
 LONG = os.environ.get("CHAOS") == "long"
-SECONDS = 600 if LONG else 25  # for all operations together
+SECONDS = 600 if LONG else 15  # for all operations together
 EXAMPLES = 1000 if LONG else 10  # of each, at most
 CHECKED = [
     not_a_server_error,

@@ -24,7 +24,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.chaos
 
 LONG = os.environ.get("CHAOS") == "long"
-ORDERS, KILLS = (500, 20) if LONG else (60, 3)
+ORDERS, KILLS = (500, 20) if LONG else (30, 2)
 LINES = ["web", "worker-payments", "worker-mail", "clock", "gateway", "valkey"]
 TIMEOUT = 2.0  # seconds that we wait for the gateway
 

@@ -68,7 +68,7 @@ def done(job_id: str) -> float:
 
 
 def left_in(site: Stack) -> list[Path]:
-    return [path for path in (site.folder / "work").rglob("*") if path.is_file()]
+    return [Path(folder, name) for folder, _, names in os.walk(site.folder / "work") for name in names]
 
 
 def test_a_worker_that_joins_takes_its_share_and_a_cancelled_video_leaves_nothing(site, client, video):

@@ -26,7 +26,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.chaos
 
 LONG = os.environ.get("CHAOS") == "long"
-PEOPLE, KILLS = (10_000, 10) if LONG else (200, 2)
+PEOPLE, KILLS = (10_000, 10) if LONG else (100, 2)
 
 
 class Moody(MailServer):
