@@ -1,7 +1,7 @@
 """Media in an object store: a site whose web server and workers share no disk, and a store that checks signatures."""
 
-import re
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
