@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from mimetypes import guess_type
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from channels.db import database_sync_to_async
 from django.conf import settings
@@ -25,6 +25,9 @@ from django.utils.http import content_disposition_header
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 
 from files.stored import store
+
+if TYPE_CHECKING:
+    from files.store import Store
 
 LIFETIME = 12 * 3600  # seconds: longer than anybody watches
 SIGNED_FOR = 3600  # seconds at most in which an address at an object store can be used
@@ -78,8 +81,8 @@ class Media:
         allowed = await self._allowed(scope)
         if allowed is None:
             return _not_found()
-        if store():
-            return await asyncio.to_thread(_of_store, allowed, scope["method"])
+        if there := store():
+            return await asyncio.to_thread(_of_store, there, allowed, scope["method"])
         return _of_disk(allowed)
 
     async def _allowed(self, scope: dict[str, Any]) -> Allowed | None:
@@ -114,10 +117,8 @@ def _of_disk(file: Allowed) -> Response:
     return FileResponse(path, headers=file.headers(), filename=None if played else path.name)
 
 
-def _of_store(file: Allowed, method: str) -> Response:
+def _of_store(there: "Store", file: Allowed, method: str) -> Response:
     """Of an object store: what players read. To all else it leads, by an address that lasts for a while."""
-    there = store()
-    assert there
     file_name = PurePosixPath(file.name).name
     kind = guess_type(file_name)[0] or "application/octet-stream"
     if kind in PLAYLISTS:  # these name others beside them, which have no address in the store
