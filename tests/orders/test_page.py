@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from signal import SIGCONT, SIGSTOP
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from accounts.models import User
 from jobs.models import Job
@@ -85,6 +86,31 @@ def test_an_order_is_paid_and_its_receipt_arrives_in_the_inbox(
     expect(mail.get_by_text(f"Order {order}")).to_be_visible()
     screenshots(shop, "order-receipt")
     assert gateway.charged(order) == 1
+
+
+def test_a_receipt_sent_while_the_card_that_tells_of_it_is_on_its_way(
+    shop: Page, site: Stack, gateway: Gateway, email: str
+) -> None:
+    held = []
+
+    def hold_what_is_soon_old(route: Route) -> None:
+        answer = route.fetch()
+        if "The receipt is on its way" in answer.text():
+            held.append((route, answer))
+        else:
+            route.fulfill(response=answer)
+
+    site.kill("worker-mail", SIGSTOP)
+    gateway.faults("slow", seconds=1.5)
+    buy(shop)
+    shop.evaluate("document.addEventListener('job', ({detail: job}) => window.heard = `${job.task} ${job.state}`)")
+    shop.route(shop.url, hold_what_is_soon_old)
+    wait_until(lambda: shop.evaluate("true") and held)
+    site.kill("worker-mail", SIGCONT)
+    wait_until(lambda: shop.evaluate("window.heard") == "mail.send_message succeeded")
+    for route, answer in held:
+        route.fulfill(response=answer)
+    expect(shop.get_by_text(f"The receipt has been sent to {email}.")).to_be_visible()
 
 
 def test_a_declined_card_says_so_and_leads_back_to_the_shop(shop: Page, gateway: Gateway) -> None:

@@ -10,6 +10,7 @@
 const cards = document.querySelector("[data-cards]"); // where new ones go, and which; the page of a single video has none
 const announcer = document.querySelector("[data-announcer]");
 
+const heard = new Map(); // the newest version heard of each job, for a card that was on its way meanwhile
 const wanted = new Map(); // the version to be shown of each job whose card is being fetched
 const deleted = new Set(); // jobs of which there is nothing to show any more
 
@@ -19,6 +20,7 @@ const versionOf = (card) => Number(card?.dataset.version ?? 0);
 const part = (card, name) => card.querySelector(`[data-part=${name}]`);
 
 document.addEventListener("job", ({ detail: job }) => {
+  heard.set(job.id, Math.max(job.version, heard.get(job.id) ?? 0));
   const card = cardOf(job.id);
   if (!card) {
     const about = cardAbout(job.links.page);
@@ -94,6 +96,10 @@ function put(card, old) {
   else cards.insertBefore(card, [...cards.children].find((one) => one.dataset.created < card.dataset.created) ?? null);
   announcer.textContent = card.dataset.sentence;
   document.dispatchEvent(new Event("job:shown"));
+  for (const within of card.querySelectorAll("[data-job]")) {
+    const { job: id, cardUrl } = within.dataset;
+    if (heard.get(id) > versionOf(within)) renew(id, cardUrl, heard.get(id));
+  }
 }
 
 function replace(old, card) {
