@@ -37,7 +37,7 @@ def video(tmp_path_factory) -> Path:
 
 def film(folder: Path) -> Path:
     """Half a minute with noise: without, the test card is too easy to encode to be like a film."""
-    return clip(folder, seconds=30, size=SIZE, rate=RATE, audio=False, filters="noise=alls=12:allf=t")
+    return clip(folder, seconds=30, size=SIZE, rate=RATE, audio=False, filters="noise=alls=6:allf=t")
 
 
 @pytest.fixture(scope="module")
