@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.files.storage import default_storage
 from django.db import models, transaction
 from django.db.models import Q
@@ -18,6 +19,14 @@ from jobs.models import UNFINISHED, Job, State
 from jobs.workspace import discard_parts
 
 FOLDER = "videos"  # of the storage, with one for each video
+
+
+def lock_owner(user_id: int) -> None:
+    """Let nobody else add to, or take from, what this person has, until the end of the transaction.
+
+    Before any other row is locked, so that nobody waits for one who waits for them.
+    """
+    get_user_model().objects.select_for_update(no_key=True).filter(pk=user_id).first()
 
 
 class Visibility(models.TextChoices):
@@ -140,8 +149,10 @@ class Video(models.Model):
             if self.original and not self.is_made_of(upload.original_name):
                 upload.delete()
 
+    @transaction.atomic
     def remove(self) -> None:
         """Delete the video with its files. Its job is cancelled first, so that it publishes nothing any more."""
+        lock_owner(self.owner_id)  # who may be announcing a file for it
         if self.job:
             Job.objects.filter(pk=self.job.pk).cancel()
             transaction.on_commit(partial(discard_parts, self.job.pk))

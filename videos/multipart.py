@@ -36,11 +36,11 @@ def begin(owner: Any, length: int, **said: str) -> Upload:
     there = the_store()
     check_length(length)
     upload = Upload(owner=owner, length=length, metadata=metadata_of(said), expires_at=resumable.expiry())
-    upload.replaces = resumable.replaced_by(upload)
+    upload.replaces = resumable.replaced_by(upload)  # by which it is known where to put it
     upload.multipart = there.begin(upload.original_name)  # before there is the row: it is not to be kept waiting in one
     try:
         with transaction.atomic():
-            resumable.check_limits(owner, length)
+            resumable.admit(upload)
             upload.save(force_insert=True)
     except BaseException:
         there.abort(upload.original_name, upload.multipart)

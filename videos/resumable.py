@@ -15,14 +15,13 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils import timezone
 
 from files.stored import store
 from files.storing import Moving
-from videos.models import Upload, Video
+from videos.models import Upload, Video, lock_owner
 from videos.uploads import Refused, check_length, check_quota, hand_over, keep, one_line, title_from
 
 COPIED_AT_ONCE = 64 * 1024 * 1024  # bytes
@@ -56,21 +55,23 @@ class Busy(Refused):
 def begin(owner: Any, length: int, metadata: str = "", *, partial: bool = False) -> Upload:
     """Announce an upload of so many bytes. Metadata may name a video that it `replaces`. Raises Refused."""
     check_length(length)
-    check_limits(owner, length)
     upload = Upload(owner=owner, length=length, metadata=metadata, partial=partial, expires_at=expiry())
-    upload.replaces = replaced_by(upload)
+    admit(upload)
     upload.path.touch()  # before there is the row: a row always has its file
     upload.save(force_insert=True)
     return upload
 
 
-def check_limits(owner: Any, length: int) -> None:
-    """Whether a person may begin one more. In the transaction that writes it. Raises Refused."""
-    # One at a time for each person, so that two announced at once do not both take the last room.
-    get_user_model().objects.select_for_update(no_key=True).get(pk=owner.pk)
-    if Upload.objects.open().filter(owner=owner).count() >= settings.MAX_OPEN_UPLOADS:
+def admit(upload: Upload) -> None:
+    """Whether there is room for it, and the video that it is to replace. In the transaction that writes it.
+
+    Raises Refused.
+    """
+    lock_owner(upload.owner_id)  # so that two announced at once do not both take the last room
+    if Upload.objects.open().filter(owner=upload.owner).count() >= settings.MAX_OPEN_UPLOADS:
         raise TooMany("You have begun too many uploads. Finish or cancel some of them first.")
-    check_quota(owner, length)
+    check_quota(upload.owner, upload.length)
+    upload.replaces = replaced_by(upload)
 
 
 def replaced_by(upload: Upload) -> Video | None:
@@ -159,6 +160,7 @@ def finish(upload: Upload) -> None:
 def hand_on(upload: Upload) -> None:
     """Make the video and its job, unless somebody else just did. Raises NotThere."""
     with transaction.atomic():
+        lock_owner(upload.owner_id)
         kept = Upload.objects.select_for_update().filter(pk=upload.pk).first()
         if kept is None:
             raise NotThere("There is no such upload any more.")
@@ -200,7 +202,7 @@ def concatenate(owner: Any, ids: list[UUID], metadata: str, parts: str) -> Uploa
     if not pieces or not all(piece.partial and piece.complete for piece in pieces):
         raise Refused("Only partial uploads that are complete can be put together.")
     whole = Upload(owner=owner, metadata=metadata, parts=parts, expires_at=expiry())
-    whole.replaces = replaced_by(whole)
+    replaced_by(whole)  # before it is worth the copying
     whole.length = sum(piece.length for piece in pieces)
     check_length(whole.length)
     try:
@@ -225,9 +227,10 @@ def copy(sources: list[Path], target: Path) -> None:
 @transaction.atomic
 def replace(pieces: list[Upload], whole: Upload) -> Upload:
     """Exchange the rows of the parts for that of the whole, unless somebody else just did."""
-    get_user_model().objects.select_for_update(no_key=True).get(pk=whole.owner_id)
+    lock_owner(whole.owner_id)
     if made := Upload.objects.filter(owner=whole.owner, parts=whole.parts).first():
         return made
+    whole.replaces = replaced_by(whole)
     whole.save(force_insert=True)
     for piece in pieces:
         remove(piece)
@@ -240,6 +243,7 @@ def replace(pieces: list[Upload], whole: Upload) -> Upload:
 def remove(upload: Upload) -> None:
     """Give it up, with all that arrived. Of a finished one the video goes, too, unless it was there before."""
     with transaction.atomic():
+        lock_owner(upload.owner_id)
         kept = Upload.objects.select_for_update().filter(pk=upload.pk).first()
         if kept and kept.video and kept.replaces_id:
             if kept.original_name == kept.video.replacement.name:

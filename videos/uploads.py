@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
@@ -17,7 +16,7 @@ from django.utils import timezone
 
 from jobs.models import Job, State
 from jobs.workspace import discard_parts
-from videos.models import Upload, Video
+from videos.models import Upload, Video, lock_owner
 from videos.tasks import transcode_video
 
 ASGIApp = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -95,7 +94,7 @@ def at_rest(video_id: Any) -> Video:
     Its job is locked before its own row, as by whoever publishes.
     """
     video = Video.objects.get(pk=video_id)
-    get_user_model().objects.select_for_update(no_key=True).get(pk=video.owner_id)
+    lock_owner(video.owner_id)
     video.refresh_from_db(fields=["job"])
     if video.job:
         Job.objects.filter(pk=video.job.pk).cancel()

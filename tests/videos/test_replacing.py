@@ -4,17 +4,22 @@ import base64
 import os
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection, transaction
 
+from accounts.models import User
 from jobs.models import Job, State
 from jobs.registry import registry
 from jobs.worker import Endings, run
 from tests.client import new_email
 from tests.media import clip
+from tests.waiting import wait_until
 from videos import orphans, publishing, resumable, sharing, uploads
 from videos.models import Upload, Video, Visibility
 
@@ -186,10 +191,41 @@ def test_by_a_form_it_is_replaced_too(video, owner, clips, django_capture_on_com
 
 def test_others_cannot_announce_a_file_for_it(video, django_user_model):
     other = django_user_model.objects.create_user(new_email())
-    said = f"replaces {base64.b64encode(str(video.pk).encode()).decode()}"
     with pytest.raises(resumable.NotThere):
-        resumable.begin(other, 5, said)
-    assert resumable.begin(video.owner, 5, said).replaces == video
+        announced(other, video.pk)
+    assert announced(video.owner, video.pk).replaces == video
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_announced_while_the_video_is_being_deleted_is_refused(owner):
+    pk = Video.objects.create(owner=owner, title="Doomed").pk
+
+    def announce() -> Upload:
+        try:
+            return announced(owner, pk)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as other:
+        with transaction.atomic():
+            Video.objects.get(pk=pk).remove()
+            announcement = other.submit(announce)
+            wait_until(lambda: announcement.done() or waits_for_a_lock())
+        with pytest.raises(resumable.NotThere):
+            announcement.result()
+
+
+def announced(owner: User, replaces: UUID) -> Upload:
+    return resumable.begin(owner, 5, f"replaces {base64.b64encode(str(replaces).encode()).decode()}")
+
+
+def waits_for_a_lock() -> bool:
+    if connection.vendor != "postgresql":
+        return True  # one writer at a time
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute("SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+        return bool(cursor.rowcount)
 
 
 # --- crashes ---
