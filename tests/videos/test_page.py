@@ -80,7 +80,7 @@ def upload(page: Page, *paths: Path) -> None:
 
 
 def test_an_upload_becomes_playable_without_a_reload(library: Page, tmp_path: Path) -> None:
-    upload(library, clip(tmp_path, seconds=20).rename(tmp_path / "Harbour_at_four_in_the_morning.mp4"))
+    upload(library, clip(tmp_path, seconds=20, size="1280x720").rename(tmp_path / "Harbour_at_four_in_the_morning.mp4"))
 
     running = in_state(library, "running")
     expect(running.get_by_role("progressbar")).to_have_attribute("value", re.compile(r"0\.[1-9]"), timeout=READY)

@@ -32,7 +32,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def video(site: Stack, clips: Path) -> str:
     """The path of the page of a video in two sizes, whose owner can log in."""
-    return published(site, clip(clips, seconds=SECONDS, size="1280x720"))
+    return published(site, clip(clips, seconds=SECONDS, size="1280x720", rate=5))
 
 
 @pytest.fixture(scope="module")
