@@ -14,7 +14,9 @@ from tests.stack import Stack
 PROBLEM = "application/problem+json"
 
 # What only operators may see: paths of the machine, words of Python, of ffmpeg and of databases.
-SECRETS = re.compile(r"/tmp/|\.py\b|Traceback|Exception|ffmpeg|ffprobe|\bmoov\b|Invalid data|SELECT|psycopg|sqlite", re.I)
+SECRETS = re.compile(
+    r"/tmp/|\.py\b|Traceback|Exception|ffmpeg|ffprobe|\bmoov\b|Invalid data|SELECT|psycopg|sqlite", re.IGNORECASE
+)
 
 
 def refused(answer: httpx.Response, status: int) -> str:

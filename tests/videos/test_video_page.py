@@ -16,6 +16,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.browser
 
 SECONDS, LONG = 30, 90
+ENOUGH_TO_START = 8  # requests for pieces of a video
 EMAIL = "viewer@example.com"
 
 
@@ -37,8 +38,8 @@ def video(site: Stack, clips: Path) -> str:
 
 @pytest.fixture(scope="module")
 def long_video(site: Stack, clips: Path) -> str:
-    """One of which a player does not fetch all at once."""
-    return published(site, longer(clip(clips, seconds=30, size="320x240"), LONG // 30))
+    """One with many pieces."""
+    return published(site, longer(clip(clips, seconds=30, size="320x240", rate=5), LONG // 30))
 
 
 def published(site: Stack, film: Path) -> str:
@@ -63,6 +64,26 @@ def watching(page: Page, site: Stack, video: str) -> Page:
 def start(page: Page) -> None:
     page.get_by_role("button", name="Play “Harbour at four”").click()
     wait_until(lambda: at(page) > 0.2, timeout=20)
+
+
+class Pieces:
+    """Of a video. A page gets those that it needs to start. Until `answer` is set the others let it wait."""
+
+    answer: Callable[[Route], None] | None = None
+
+    def __init__(self, page: Page) -> None:
+        self.fetched = 0
+        page.route("**/media/**/*.mp4", self.ask)
+
+    def ask(self, route: Route) -> None:
+        self.fetched += 1
+        answer = Route.continue_ if self.fetched <= ENOUGH_TO_START else self.answer
+        if answer:
+            answer(route)
+
+
+def refuse(route: Route) -> None:
+    route.fulfill(status=404)
 
 
 def at(page: Page) -> float:
@@ -171,34 +192,26 @@ def test_an_address_that_ran_out_is_renewed_and_it_goes_on_where_it_was(
     page: Page, site: Stack, long_video: str
 ) -> None:
     """As on a page that was left open over night."""
+    pieces = Pieces(page)
     log_in(page, site.url, EMAIL, "secret")
     page.goto(site.url + long_video)
     start(page)
-    refused: list[str] = []
-    renewed: list[str] = []
-
-    def answer(route: Route) -> None:
-        if renewed:
-            return route.continue_()
-        refused.append(route.request.url)
-        return route.fulfill(status=404)
-
-    page.route("**/media/**", answer)
-    page.on("request", lambda request: renewed.append(request.url) if request.url == page.url else None)
     bar = page.get_by_label("Seek")
     box = bar.bounding_box()
     assert box
 
-    bar.click(position={"x": box["width"] * 0.9, "y": box["height"] / 2})
+    pieces.answer = refuse
+    with page.expect_request(page.url):
+        bar.click(position={"x": box["width"] * 0.9, "y": box["height"] / 2})
+    pieces.answer = Route.continue_
 
-    wait_until(lambda: refused and renewed, timeout=30)
     wait_until(lambda: at(page) > LONG * 0.9 + 1, timeout=20)
     assert page.locator("video").evaluate("video => video.src").startswith("blob:"), "HLS still"
     assert at(page) < LONG
 
 
 def test_where_hls_does_not_play_the_mp4_does(page: Page, site: Stack, video: str) -> None:
-    page.route("**/*.m3u8", lambda route: route.fulfill(status=404))
+    page.route("**/*.m3u8", refuse)
     log_in(page, site.url, EMAIL, "secret")
     page.goto(site.url + video)
     start(page)
@@ -308,13 +321,15 @@ def test_who_watches_while_it_is_replaced_goes_on_with_the_new_file(
 ) -> None:
     with Client(site, EMAIL) as client:
         video = client.patch(f"/api{long_video}", json={"visibility": "unlisted"}).raise_for_status().json()
+        pieces = Pieces(page)
         page.goto(video["share_url"])
         start(page)
-        page.keyboard.press("k")  # so that it does not fetch all of it meanwhile
+        page.keyboard.press("k")
         with clip(clips, seconds=61, size="320x240").open("rb") as file:
             job = client.post(f"/api{long_video}/replacement", files={"file": file})
         assert client.finished(job.headers["location"], timeout=120)["state"] == "succeeded"
 
+    pieces.answer = Route.continue_
     for _ in range(int(LONG * 0.9 / 10)):
         page.keyboard.press("l")
 
