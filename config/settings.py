@@ -8,6 +8,7 @@ DEBUG          "0" in production
 ALLOWED_HOSTS  comma-separated
 DATABASE_URL   default: SQLite in DATA_DIR
 REDIS_URL      default: a Valkey of our own, on a socket in DATA_DIR
+X_ACCEL_LOCATION  of an nginx in front that sends what lies in DATA_DIR/media (default: the site itself does)
 AWS_STORAGE_BUCKET_NAME  of an object store that speaks S3 and keeps the media (default: they lie in DATA_DIR/media)
 AWS_S3_ENDPOINT_URL      of the store, as workers, web servers and browsers reach it (default: that of Amazon)
 AWS_S3_REGION_NAME       of the bucket (default: us-east-1)
@@ -137,6 +138,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 MEDIA_ROOT = DATA_DIR / "media"
 MEDIA_URL = "/media/"
+X_ACCEL_LOCATION = os.environ.get("X_ACCEL_LOCATION", "")
 WORK_DIR = DATA_DIR / "work"  # where tasks keep files until they finish
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"  # on the disk of MEDIA_ROOT, so that keeping an upload is a rename
 UPLOAD_DIR = FILE_UPLOAD_TEMP_DIR / "resumable"
