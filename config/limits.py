@@ -1,4 +1,7 @@
-"""How often one may call the API: so many requests a minute for each user, and fewer for each address of strangers.
+"""How often one may ask for something.
+
+The API: so many requests a minute for each user, and fewer for each address of strangers. The forms that have us write
+to whatever address a stranger fills in: so many an hour for each address from which they come.
 
 Counted in Valkey, so for all web processes together. When it is down nobody is refused and nobody waits: whoever found
 it so has waited for `PATIENCE`, and others do not try for a while. The headers are those of the IETF draft
@@ -9,11 +12,13 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import cache
 from ipaddress import IPv6Address, ip_address, ip_network
+from math import ceil
 from typing import Any, NamedTuple
 
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -22,7 +27,8 @@ from jobs.api import Later
 
 ASGIApp = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
-WINDOW = 60  # seconds
+MINUTE, HOUR = 60, 3600  # seconds
+HAVE_US_WRITE = {"sign_up", "password_reset"}  # the names of the pages with such forms
 PATIENCE = 0.05  # seconds that a request may wait for a Valkey that does not answer
 REST = 2.0  # seconds in which nobody tries one that has just failed
 
@@ -34,53 +40,60 @@ class Standing(NamedTuple):
 
     policy: str
     quota: int
+    window: int  # seconds
     used: int
     resets_in: int  # seconds
 
     def headers(self) -> dict[str, str]:
         remaining = max(0, self.quota - self.used)
         return {
-            "RateLimit-Policy": f'"{self.policy}";q={self.quota};w={WINDOW}',
+            "RateLimit-Policy": f'"{self.policy}";q={self.quota};w={self.window}',
             "RateLimit": f'"{self.policy}";r={remaining};t={self.resets_in}',
         }
 
 
 class TooMany(Later):
     def __init__(self, standing: Standing) -> None:
-        words = f"You may ask {standing.quota} times a minute. Come back in {standing.resets_in} s."
+        every = {MINUTE: "a minute", HOUR: "an hour"}[standing.window]
+        words = f"You may ask {standing.quota} times {every}. Come back in {standing.resets_in} s."
         super().__init__(429, words, standing.resets_in)
         self.headers.update(standing.headers())
 
 
 def count_user(user_id: int) -> Standing | None:
     """Count a request of a user, whichever token or browser it comes by. Raises TooMany. None: it was not counted."""
-    return _count("user", str(user_id), settings.API_REQUESTS_PER_MINUTE)
+    return _count("user", str(user_id), settings.API_REQUESTS_PER_MINUTE, MINUTE)
 
 
 def count_stranger(address: str) -> Standing | None:
     """Count a request of nobody we know. Raises TooMany. None: it was not counted."""
-    return _count("stranger", _network(address), settings.API_STRANGER_REQUESTS_PER_MINUTE)
+    return _count("stranger", _network(address), settings.API_STRANGER_REQUESTS_PER_MINUTE, MINUTE)
 
 
-def _count(policy: str, who: str, quota: int) -> Standing | None:
+def count_writing(address: str) -> Standing | None:
+    """Count a form that has us write to whatever address it names. Raises TooMany."""
+    return _count("writing", _network(address), settings.STRANGER_MAILS_PER_HOUR, HOUR)
+
+
+def _count(policy: str, who: str, quota: int, window: int) -> Standing | None:
     now = int(time.time())
-    used = _used(f"nightshift:requests:{policy}:{who}:{now // WINDOW}")
+    used = _used(f"nightshift:requests:{policy}:{who}:{now // window}", window)
     if used is None:
         return None
-    standing = Standing(policy, quota, used, WINDOW - now % WINDOW)
+    standing = Standing(policy, quota, window, used, window - now % window)
     if used > quota:
         raise TooMany(standing)
     return standing
 
 
-def _used(key: str) -> int | None:
+def _used(key: str, window: int) -> int | None:
     global _failed_at
     if time.monotonic() - _failed_at < REST:
         return None
     try:
         with _valkey().pipeline(transaction=False) as pipeline:
             pipeline.incr(key)
-            pipeline.expire(key, 2 * WINDOW)
+            pipeline.expire(key, 2 * window)
             return pipeline.execute()[0]
     except RedisError:
         _failed_at = time.monotonic()
@@ -103,7 +116,7 @@ def _network(address: str) -> str:
 
 
 class RateLimitMiddleware:
-    """Says how much is left. Who is counted is found out in `config.api`."""
+    """Says how much is left of the API's quotas, for whoever `config.api` has counted, and counts the forms."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -114,6 +127,19 @@ class RateLimitMiddleware:
             for name, value in standing.headers().items():
                 response[name] = value
         return response
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
+        match = request.resolver_match
+        if request.method != "POST" or match is None or match.url_name not in HAVE_US_WRITE:
+            return None
+        try:
+            count_writing(request.META.get("REMOTE_ADDR", ""))
+        except TooMany as refusal:
+            minutes = ceil(int(refusal.headers["Retry-After"]) / 60)
+            response = render(request, "429.html", {"minutes": minutes}, status=429)
+            response["Retry-After"] = refusal.headers["Retry-After"]
+            return response
+        return None
 
 
 class Limited:

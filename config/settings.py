@@ -17,6 +17,7 @@ AWS_ACCESS_KEY_ID        and AWS_SECRET_ACCESS_KEY: to the store; where they are
 EMAIL_URL      default: files in DATA_DIR/mail, which the page /inbox/ shows
 API_REQUESTS_PER_MINUTE  of one user (default: 6000)
 API_STRANGER_REQUESTS_PER_MINUTE  of strangers from one address (default: 600)
+STRANGER_MAILS_PER_HOUR  that one address may have us write, by signing up or losing passwords (default: 60)
 API_MAX_WAITING  how many requests may wait for news of a job in one web process (default: 2000)
 STRIPE_API_KEY          of the account that takes the payments (default: our sandbox takes them, and no money)
 STRIPE_WEBHOOK_SECRET   with which the gateway signs what it announces to /webhooks/payments
@@ -221,6 +222,7 @@ JOB_RETENTION = {  # how long a finished job is kept
 
 API_REQUESTS_PER_MINUTE = int(os.environ.get("API_REQUESTS_PER_MINUTE", "6000"))  # of a user
 API_STRANGER_REQUESTS_PER_MINUTE = int(os.environ.get("API_STRANGER_REQUESTS_PER_MINUTE", "600"))  # from an address
+STRANGER_MAILS_PER_HOUR = int(os.environ.get("STRANGER_MAILS_PER_HOUR", "60"))  # from an address
 API_MAX_WAITING = int(os.environ.get("API_MAX_WAITING", "2000"))  # requests that wait for news, in a web process
 
 # --- Videos -----------------------------------------------------------------------------------------------------

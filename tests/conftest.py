@@ -40,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(name, None)
     os.environ["DATA_DIR"] = data_dir
     os.environ["EXTRA_APPS"] = "tests.trial"
+    os.environ["STRANGER_MAILS_PER_HOUR"] = "1000000"  # all the people of all tests come from one address
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     choose_database(config, servers)
     start_valkey(servers)

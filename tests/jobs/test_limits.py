@@ -10,18 +10,24 @@ import pytest
 
 from config import parts
 from config.limits import _network
-from tests.client import Client, Visitor, new_email
+from jobs.models import Job
+from tests.client import Client, Visitor, new_email, sign_up
 from tests.contract import check, refused
 from tests.stack import Stack
 from tests.waiting import wait_until
 
 USER, STRANGER = 12, 5  # requests a minute
+MAILS = 3  # an hour
 
 
 @pytest.fixture(scope="module")
 def site(make_module_stack) -> Stack:
-    limits = {"API_REQUESTS_PER_MINUTE": str(USER), "API_STRANGER_REQUESTS_PER_MINUTE": str(STRANGER)}
-    site = make_module_stack(only=["web", "valkey"], **limits)
+    site = make_module_stack(
+        only=["web", "valkey"],
+        API_REQUESTS_PER_MINUTE=str(USER),
+        API_STRANGER_REQUESTS_PER_MINUTE=str(STRANGER),
+        STRANGER_MAILS_PER_HOUR=str(MAILS),
+    )
     wait_until(parts.valkey_socket(site.folder).exists)
     return site
 
@@ -78,6 +84,22 @@ def test_a_whole_network_of_ipv6_is_one_address():
     assert _network("2001:db8::1") == _network("2001:db8::ffff") != _network("2001:db8:1::1")
     assert _network("192.0.2.1") != _network("192.0.2.2")
     assert _network("") == "unknown"
+
+
+def test_from_one_address_we_are_made_to_write_only_so_many_mails(site):
+    """An hour may end meanwhile, and the count begin anew: once."""
+    asked = [sign_up(site.url, new_email()) for _ in range(MAILS)]
+    with httpx.Client(base_url=site.url) as visitor:
+        visitor.get("/password-reset")
+        form = {"email": new_email(), "csrfmiddlewaretoken": visitor.cookies["csrftoken"]}
+        asked += [visitor.post("/password-reset", data=form) for _ in range(MAILS + 1)]
+    answer = asked[-1]
+    assert (asked[0].status_code, answer.status_code) == (302, 429)
+    assert 1 <= int(answer.headers["retry-after"]) <= 3600
+    assert "sent too often, so nothing was done this time. Send it again in" in answer.text
+    with site.inside():
+        enqueued = Job.objects.filter(task__in=["mail.send_message", "accounts.send_reset_link"]).count()
+    assert MAILS <= enqueued <= 2 * MAILS
 
 
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
