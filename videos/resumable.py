@@ -161,7 +161,7 @@ def hand_on(upload: Upload) -> None:
     """Make the video and its job, unless somebody else just did. Raises NotThere."""
     with transaction.atomic():
         lock_owner(upload.owner_id)
-        kept = Upload.objects.select_for_update().filter(pk=upload.pk).first()
+        kept = Upload.objects.filter(pk=upload.pk).first()
         if kept is None:
             raise NotThere("There is no such upload any more.")
         if kept.video_id is None:
@@ -243,8 +243,8 @@ def replace(pieces: list[Upload], whole: Upload) -> Upload:
 def remove(upload: Upload) -> None:
     """Give it up, with all that arrived. Of a finished one the video goes, too, unless it was there before."""
     with transaction.atomic():
-        lock_owner(upload.owner_id)
-        kept = Upload.objects.select_for_update().filter(pk=upload.pk).first()
+        lock_owner(upload.owner_id)  # and not its row, for which whoever publishes waits with the job in hand
+        kept = Upload.objects.filter(pk=upload.pk).first()
         if kept and kept.video and kept.replaces_id:
             if kept.original_name == kept.video.replacement.name:
                 keep(kept.video)

@@ -22,6 +22,7 @@ from tests.media import clip
 from tests.waiting import wait_until
 from videos import orphans, publishing, resumable, sharing, uploads
 from videos.models import Upload, Video, Visibility
+from videos.tasks import transcode_video
 
 pytestmark = pytest.mark.django_db
 
@@ -213,6 +214,30 @@ def test_a_file_announced_while_the_video_is_being_deleted_is_refused(owner):
             wait_until(lambda: announcement.done() or waits_for_a_lock())
         with pytest.raises(resumable.NotThere):
             announcement.result()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_its_first_upload_is_given_up_while_its_replacement_is_published(owner):
+    video = Video.objects.create(owner=owner, title="Harbour", original="a replacement")
+    first = resumable.begin(owner, 5)
+    Upload.objects.filter(pk=first.pk).update(video=video)
+    video.job = transcode_video.enqueue(video_id=str(video.pk), original="a replacement", owner=owner)
+    video.save()
+
+    def give_up() -> None:
+        try:
+            resumable.remove(first)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as other:
+        with transaction.atomic():
+            Job.objects.select_for_update().get(pk=video.job.pk)
+            given_up = other.submit(give_up)
+            wait_until(lambda: given_up.done() or waits_for_a_lock())
+            video.forget_uploads()
+        given_up.result()
+    assert not Upload.objects.exists()
 
 
 def announced(owner: User, replaces: UUID) -> Upload:
