@@ -21,7 +21,8 @@ from accounts import tokens
 from accounts.models import User
 from config import limits
 from config.examples import example_of
-from config.problems import CONTENT_TYPE, headers, problem
+from config.problems import CONTENT_TYPE, headers, later, problem
+from files.stored import StoreAway
 from jobs.api import router as jobs
 from notifications.api import router as webhooks
 from orders.api import orders, products
@@ -153,6 +154,11 @@ def refused(request: HttpRequest, error: HttpError) -> HttpResponse:
     for name, value in headers(error).items():
         response[name] = value
     return response
+
+
+@api.exception_handler(StoreAway)
+def store_away(request: HttpRequest, away: StoreAway) -> HttpResponse:
+    return refused(request, later(away))
 
 
 @api.exception_handler(Refused)

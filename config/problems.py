@@ -6,9 +6,11 @@ from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from ninja.errors import HttpError
 from starlette.responses import Response
 
+from files.stored import StoreAway
 from jobs.api import Later
 
 ASGIApp = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -25,7 +27,7 @@ DETAILS = {
     413: "The request is too large.",
     422: "A part of the request is not as it should be.",
     429: "You ask too often.",
-    503: "Too many are waiting here. Ask without waiting, or again in a moment.",
+    503: "This cannot be done at the moment. Try again after a while.",
     500: "Something went wrong on our side. It has been recorded.",
 }
 
@@ -47,6 +49,10 @@ def headers(error: HttpError) -> dict[str, str]:
     return error.headers if isinstance(error, Later) else {}
 
 
+def later(away: StoreAway) -> Later:
+    return Later(503, f"{away} Try again in a minute.", away.retry_after.seconds)
+
+
 class Problems:
     """Answers what an ASGI app beside Django refuses, as Ninja's exception handlers do for the operations."""
 
@@ -57,13 +63,21 @@ class Problems:
         try:
             await self.app(scope, receive, send)
         except HttpError as error:
-            body = problem(error.status_code, "" if error.status_code == 401 else error.message)
-            answer = Response(body, error.status_code, headers(error), CONTENT_TYPE)
-            await answer(scope, receive, send)
+            await as_problem(error)(scope, receive, send)
+        except StoreAway as away:
+            await as_problem(later(away))(scope, receive, send)
+
+
+def as_problem(error: HttpError) -> Response:
+    body = problem(error.status_code, "" if error.status_code == 401 else error.message)
+    return Response(body, error.status_code, headers(error), CONTENT_TYPE)
 
 
 class ProblemMiddleware:
-    """Turns whatever error page Django or Ninja would give below /api/ into a problem document."""
+    """Turns whatever error page Django or Ninja would give below /api/ into a problem document.
+
+    And to a page that cannot be had without our files, while they are away, it answers that one has to wait.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -74,4 +88,11 @@ class ProblemMiddleware:
         if failed and response["Content-Type"] != CONTENT_TYPE:
             response.content = problem(response.status_code)
             response["Content-Type"] = CONTENT_TYPE
+        return response
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, StoreAway):
+            return None
+        response = render(request, "503.html", status=503)
+        response["Retry-After"] = later(error).headers["Retry-After"]
         return response

@@ -25,7 +25,7 @@ from django.db.models.fields.files import FieldFile
 from django.utils.http import content_disposition_header
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 
-from files.stored import store
+from files.stored import StoreAway, store
 
 if TYPE_CHECKING:
     from files.store import Store
@@ -97,7 +97,11 @@ class Media:
         if allowed is None:
             return _not_found()
         if there := store():
-            return await asyncio.to_thread(_of_store, there, allowed, scope["method"])
+            try:
+                return await asyncio.to_thread(_of_store, there, allowed, scope["method"])
+            except StoreAway as away:
+                retry_after = {"Retry-After": str(away.retry_after.seconds)}
+                return PlainTextResponse(str(away), status_code=503, headers=retry_after)
         return _of_disk(allowed)
 
     async def _allowed(self, scope: dict[str, Any]) -> Allowed | None:

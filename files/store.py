@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from boto3.s3.transfer import TransferConfig
+from botocore import exceptions
 from botocore.config import Config
-from botocore.exceptions import ClientError
 from django.utils.functional import cached_property
 from storages.backends.s3 import S3Storage
 
-from files.stored import Stored
+from files.stored import StoreAway, Stored
 
 IN_MEMORY = 8 * 1024 * 1024  # bytes of a file that is opened; a larger one is on the disk meanwhile
 # Of a file that is sent or fetched, four parts of 8 MiB at most are in memory at once.
@@ -30,19 +30,42 @@ class Part(NamedTuple):
     tag: str  # given by the store
 
 
+class Telling:
+    """Of boto3's client: whichever call finds that the store is away says so in one way.
+
+    Raises StoreAway.
+    """
+
+    def _make_api_call(self, operation: str, params: dict[str, Any]) -> Any:
+        try:
+            return super()._make_api_call(operation, params)  # type: ignore[misc]
+        except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
+            raise StoreAway(StoreAway.__doc__) from error
+        except exceptions.ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
+                raise
+            raise StoreAway(StoreAway.__doc__) from error
+
+
 class Store(S3Storage):
     def __init__(self, *, addressing_style: str, **options: Any) -> None:
         config = Config(
             signature_version="s3v4",
             s3={"addressing_style": addressing_style},
+            # Somebody may wait: after 20 s it is away. Jobs come back by themselves.
             connect_timeout=5,
-            read_timeout=30,
-            retries={"mode": "standard", "total_max_attempts": 3},
+            read_timeout=10,
+            retries={"mode": "standard", "total_max_attempts": 2},
             # Checksums that only Amazon's own store knows would be refused by others.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
         super().__init__(client_config=config, transfer_config=TRANSFER, max_memory_size=IN_MEMORY, **options)
+
+    def _create_session(self) -> Any:
+        session = super()._create_session()
+        session.events.register("creating-client-class.s3", lambda base_classes, **_: base_classes.insert(0, Telling))
+        return session
 
     @cached_property
     def client(self) -> Any:
@@ -65,7 +88,7 @@ class Store(S3Storage):
     def size_if_any(self, name: str) -> int | None:
         try:
             return self.client.head_object(**self.at(name))["ContentLength"]
-        except ClientError as error:
+        except exceptions.ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 return None
             raise

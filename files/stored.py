@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from django.conf import settings
 from django.core.files.storage import default_storage
+from django.db import transaction
 
 from jobs import workspace
+from jobs.errors import NotNow
 
 if TYPE_CHECKING:
     from files.store import Store
+
+
+class StoreAway(NotNow):
+    """Our files cannot be reached at the moment."""
 
 
 class Stored(NamedTuple):
@@ -28,6 +34,11 @@ class Stored(NamedTuple):
 def store() -> "Store | None":
     """The object store, if media lie in one."""
     return cast("Store", default_storage) if settings.STORE_BUCKET else None
+
+
+def once_committed(act: Callable[..., object], *args: object) -> None:
+    """Have files removed when the transaction is committed. What fails is logged, and swept up within the hour."""
+    transaction.on_commit(lambda: act(*args), robust=True)  # Django stumbles over a `partial` that fails
 
 
 def listed(folder: str) -> Iterator[Stored]:

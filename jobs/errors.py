@@ -1,5 +1,7 @@
 """What can go wrong in the engine. An exception's docstring is its explanation, its code the word for it on a job."""
 
+from datetime import timedelta
+
 
 class BadArguments(TypeError):
     """The arguments given to `enqueue()` do not fit the task's signature, or are not JSON."""
@@ -10,6 +12,15 @@ class LeaseLost(Exception):
 
     Let it pass through a task body. Nothing that the body does from here on would count.
     """
+
+
+class NotNow(Exception):
+    """What the job needs is away for now. It is tried again for as long as it takes, and no attempt is spent.
+
+    Its words are for the owner.
+    """
+
+    retry_after = timedelta(seconds=30)
 
 
 class ShuttingDown(BaseException):

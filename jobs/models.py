@@ -356,9 +356,11 @@ class Job(models.Model):
         with shielded():
             self._ended(SUCCEED.run(id=self.pk, lease_token=self.lease_token, result=result))
 
-    def retry(self, error: BaseException, message: str, delay: timedelta) -> None:
+    def retry(self, error: BaseException, message: str, delay: timedelta, *, spent: bool = True) -> None:
+        given_back = {} if spent else {"attempt": F("attempt") - 1}
         self._end(
             "retry",
+            **given_back,
             run_at=from_now(delay),
             published_at=None,
             error=told(error, message),

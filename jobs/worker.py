@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from jobs import broker, family, models
-from jobs.errors import LeaseLost, ShuttingDown, Suspended
+from jobs.errors import LeaseLost, NotNow, ShuttingDown, Suspended
 from jobs.interrupt import interruptible
 from jobs.lease import heart
 from jobs.models import Job, State
@@ -111,6 +111,9 @@ def end_badly(task: "Task", job: Job, error: Exception) -> None:
     try:
         if isinstance(error, task.permanent):
             job.bury(error, message=str(error))
+        elif isinstance(error, NotNow):
+            logger.warning("%s has to wait", job, exc_info=error)
+            job.retry(error, message=str(error), delay=task.delay_after(job.attempt, error), spent=False)
         else:
             logger.warning("Attempt %d of %s failed", job.attempt, job, exc_info=error)
             fail(job, error)

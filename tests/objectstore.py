@@ -2,10 +2,11 @@
 
 import json
 import os
+import shlex
 import socket
-import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ import boto3
 from botocore.config import Config
 from django.conf import settings
 
-from config.processes import die_with_parent
+from config.processes import Process
 from tests.waiting import wait_until
 
 WEED = str(Path(sys.executable).with_name("weed"))  # beside us, whether or not that is on PATH
@@ -25,11 +26,15 @@ RULE = {"AllowedMethods": ["GET", "HEAD", "PUT"], "AllowedOrigins": ["*"], "Allo
 
 
 class ObjectStore:
-    """A server with one empty bucket. `env` is what a site needs to keep its media there."""
+    """A server with one empty bucket. `env` is what a site needs to keep its media there.
+
+    `server` is its process.
+    """
 
     bucket = "media"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, server: Process) -> None:
+        self.server = server
         self.env = {
             "AWS_STORAGE_BUCKET_NAME": self.bucket,
             "AWS_S3_ENDPOINT_URL": url,
@@ -50,11 +55,22 @@ class ObjectStore:
             config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
         )
 
+    def start(self) -> None:
+        self.server.start()
+        wait_until(self.prepare, timeout=60)
+
+    def stop(self) -> None:
+        self.server.ask_to_end()
+        self.server.wait(time.monotonic())
+
     def prepare(self) -> bool:
-        """Make the bucket. False: the server is not ready yet."""
+        """Make the bucket, unless there is one. False: the server is not ready yet."""
         try:
-            self.client.create_bucket(Bucket=self.bucket)
+            if self.bucket not in [one["Name"] for one in self.client.list_buckets()["Buckets"]]:
+                self.client.create_bucket(Bucket=self.bucket)
             self.client.put_bucket_cors(Bucket=self.bucket, CORSConfiguration={"CORSRules": [RULE]})
+            self.client.put_object(Bucket=self.bucket, Key="ready", Body=b"yes")  # it answers before it can keep a file
+            self.client.delete_object(Bucket=self.bucket, Key="ready")
         except Exception:
             return False
         return True
@@ -80,20 +96,13 @@ def object_store() -> Iterator[ObjectStore]:
         command += [f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}"]
         for name, port in zip(("master", "volume", "filer", "s3"), ports, strict=True):
             command.append(f"-{name}.port.grpc={port + 10_000 if port < 50_000 else port - 10_000}")
-        log = Path(folder, "log")
-        with log.open("w") as output:
-            server = subprocess.Popen(
-                command, cwd=folder, stdout=output, stderr=output, preexec_fn=die_with_parent, env=os.environ
-            )
-        try:
-            store = ObjectStore(f"http://127.0.0.1:{s3}")
-            wait_until(lambda: server.poll() is not None or store.prepare(), timeout=60)
-            if server.returncode is not None:
-                raise RuntimeError(f"The object store did not start:\n{log.read_text()[-2000:]}")
-            yield store
-        finally:
-            server.kill()
-            server.wait()
+        with Path(folder, "log").open("w") as output:
+            store = ObjectStore(f"http://127.0.0.1:{s3}", Process(shlex.join(command), dict(os.environ), "", output))
+            try:
+                store.start()
+                yield store
+            finally:
+                store.stop()
 
 
 def free_ports(number: int) -> list[int]:

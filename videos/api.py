@@ -88,7 +88,7 @@ def _address(file: FieldFile, video: Video) -> str | None:
 
 @router.post(
     "",
-    response={202: JobOut, **problems(400, 403, 409, 413, 422)},
+    response={202: JobOut, **problems(400, 403, 409, 413, 422, 503)},
     summary="Upload a video",
     openapi_extra=idempotency.DOCUMENTED,
 )
@@ -157,7 +157,7 @@ def renew_link(request: ApiRequest, video_id: UUID) -> Video:
 
 @router.post(
     "/{uuid:video_id}/replacement",
-    response={202: JobOut, **problems(400, 403, 404, 409, 413, 422)},
+    response={202: JobOut, **problems(400, 403, 404, 409, 413, 422, 503)},
     summary="Replace the file of a video",
     openapi_extra=idempotency.DOCUMENTED,
 )
@@ -215,37 +215,36 @@ class UploadOut(Schema):
         description="Given up after this moment, unless a part is asked for.", examples=["2026-06-13T09:30:00Z"]
     )
 
-    @staticmethod
-    def resolve_size(upload: Upload) -> int:
-        return upload.length
-
-    @staticmethod
-    def resolve_part_size(upload: Upload) -> int:
-        return parts.part_bytes(upload)
-
-    @staticmethod
-    def resolve_arrived(upload: Upload) -> list[int]:
-        return sorted(parts.arrived(upload))
+    @classmethod
+    def of(cls, upload: Upload) -> "UploadOut":
+        """Asks the store."""
+        return cls(
+            id=upload.pk,
+            size=upload.length,
+            part_size=parts.part_bytes(upload),
+            arrived=sorted(parts.arrived(upload)),
+            expires_at=upload.expires_at,
+        )
 
 
 class PartOut(Schema):
     url: str = Field(examples=["https://s3.eu-central-1.amazonaws.com/media/videos/…/original?partNumber=2&X-Amz-…"])
 
 
-@multipart.post("", response={201: UploadOut, **problems(400, 403, 404, 413, 422)}, summary="Begin an upload")
-def begin_upload(request: ApiRequest, wish: UploadIn) -> tuple[int, Upload]:
+@multipart.post("", response={201: UploadOut, **problems(400, 403, 404, 413, 422, 503)}, summary="Begin an upload")
+def begin_upload(request: ApiRequest, wish: UploadIn) -> tuple[int, UploadOut]:
     """For sites that keep their media in an object store. Ask for the address of each part, PUT it there, and complete.
 
     The video will have the id of the upload, unless it `replaces` the file of another.
     """
     said = {name: str(value) for name, value in wish.model_dump(exclude={"size"}).items() if value}
-    return 201, parts.begin(request.auth, wish.size, **said)
+    return 201, UploadOut.of(parts.begin(request.auth, wish.size, **said))
 
 
-@multipart.get("/{uuid:upload_id}", response={200: UploadOut, **problems(404, 410)}, summary="What has arrived")
-def get_upload(request: ApiRequest, upload_id: UUID) -> Upload:
+@multipart.get("/{uuid:upload_id}", response={200: UploadOut, **problems(404, 410, 503)}, summary="What has arrived")
+def get_upload(request: ApiRequest, upload_id: UUID) -> UploadOut:
     """After a broken line: send only the parts that are missing."""
-    return parts.find(request.auth, upload_id)
+    return UploadOut.of(parts.find(request.auth, upload_id))
 
 
 @multipart.post(
@@ -260,7 +259,7 @@ def sign_part(request: ApiRequest, upload_id: UUID, number: int) -> dict[str, st
 
 @multipart.post(
     "/{uuid:upload_id}/complete",
-    response={202: JobOut, **problems(403, 404, 409, 410)},
+    response={202: JobOut, **problems(403, 404, 409, 410, 503)},
     summary="Make a video of it",
 )
 def complete_upload(request: ApiRequest, upload_id: UUID) -> HttpResponse:

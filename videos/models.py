@@ -2,7 +2,6 @@
 
 import base64
 import uuid
-from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -14,7 +13,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
-from files.stored import listed
+from files.stored import listed, once_committed
 from jobs.models import UNFINISHED, Job, State
 from jobs.workspace import discard_parts
 
@@ -155,10 +154,14 @@ class Video(models.Model):
         lock_owner(self.owner_id)  # who may be announcing a file for it
         if self.job:
             Job.objects.filter(pk=self.job.pk).cancel()
-            transaction.on_commit(partial(discard_parts, self.job.pk))
-        folder = self.folder
+        once_committed(clear_away, self.folder, self.job_id)
         self.delete()
-        transaction.on_commit(partial(delete_files, folder))
+
+
+def clear_away(folder: str, job_id: uuid.UUID | None) -> None:
+    if job_id:
+        discard_parts(job_id)
+    delete_files(folder)
 
 
 def delete_files(folder: str) -> None:

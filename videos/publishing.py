@@ -5,13 +5,11 @@ So what was visible before stays, with its files, until that commit. What a cras
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 from django.core.files.storage import default_storage
-from django.db import transaction
 
-from files.stored import fetched
+from files.stored import fetched, once_committed
 from files.storing import storing
 from videos import packaging, storyboard
 from videos.models import Rendition, Video, delete_files
@@ -53,9 +51,9 @@ def publish(video: Video, original: str, package: Package, folder: str) -> None:
     """
     video = Video.objects.select_for_update().get(pk=video.pk)
     if video.published_in not in ("", video.folder):
-        transaction.on_commit(partial(delete_files, video.published_in), robust=True)
+        once_committed(delete_files, video.published_in)
     if video.replacement and original == video.replacement.name:
-        transaction.on_commit(partial(default_storage.delete, str(video.original.name)), robust=True)
+        once_committed(default_storage.delete, str(video.original.name))
         video.original, video.replacement = original, ""
     video.renditions.all().delete()
     Rendition.objects.bulk_create(

@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,7 +18,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils import timezone
 
-from files.stored import store
+from files.stored import once_committed, store
 from files.storing import Moving
 from videos.models import Upload, Video, lock_owner
 from videos.uploads import Refused, check_length, check_quota, hand_over, keep, one_line, title_from
@@ -252,7 +251,7 @@ def remove(upload: Upload) -> None:
             kept.video.remove()
         elif kept:
             kept.delete()
-            transaction.on_commit(partial(discard, upload))
+            once_committed(discard, upload)
 
 
 def discard(upload: Upload) -> None:

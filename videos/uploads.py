@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,6 +13,7 @@ from django.db.models import Sum
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
+from files.stored import once_committed
 from jobs.models import Job, State
 from jobs.workspace import discard_parts
 from videos.models import Upload, Video, lock_owner
@@ -98,7 +98,7 @@ def at_rest(video_id: Any) -> Video:
     video.refresh_from_db(fields=["job"])
     if video.job:
         Job.objects.filter(pk=video.job.pk).cancel()
-        transaction.on_commit(partial(discard_parts, video.job.pk))
+        once_committed(discard_parts, video.job.pk)
     return Video.objects.select_for_update().get(pk=video_id)
 
 
@@ -107,7 +107,7 @@ def put_away(video: Video, former: str | None) -> None:
     video.save(update_fields=["original", "replacement", "job"])
     video.forget_uploads()
     if former:
-        transaction.on_commit(partial(default_storage.delete, former), robust=True)
+        once_committed(default_storage.delete, former)
 
 
 def job_for(video: Video, upload: Upload) -> Job:

@@ -265,7 +265,7 @@ def test_the_document_lists_every_refusal_as_a_problem_document(document):
             "job_events": {"404", "503"},
             "cancel_job": {"403", "404", "409"},
             "requeue_job": {"403", "404", "409"},
-            "upload_video": {"400", "403", "409", "413", "422"},
+            "upload_video": {"400", "403", "409", "413", "422", "503"},
             "list_videos": {"422"},
             "get_video": {"404"},
             "delete_video": {"403", "404"},

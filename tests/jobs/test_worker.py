@@ -3,8 +3,10 @@
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from jobs import patrol
+from jobs.errors import NotNow
 from jobs.models import Job, State
 from jobs.worker import work
 from tests.trial.models import Entry
@@ -48,6 +50,26 @@ def test_a_permanent_error_is_not_retried_and_is_told_to_the_owner():
     job.refresh_from_db()
     assert (job.state, job.attempt) == (State.DEAD, 1)
     assert job.error == {"type": "Refused", "message": "That card was declined."}
+
+
+def test_a_job_waits_for_what_is_away_as_long_as_it_takes_and_spends_no_attempt(monkeypatch):
+    def body(job: Job, number: int) -> None:
+        raise NotNow("The files cannot be reached.")
+
+    monkeypatch.setattr(record, "body", body)
+    job = record.enqueue(number=1)
+    for _ in range(job.max_attempts + 1):
+        message(job)
+        job.refresh_from_db()
+        assert (job.state, job.attempt) == (State.RETRYING, 0)
+        assert job.run_at > timezone.now() + NotNow.retry_after / 2
+        Job.objects.update(run_at=job.created_at)
+    assert job.error == {"type": "NotNow", "message": "The files cannot be reached."}
+
+    monkeypatch.undo()
+    message(job)
+    job.refresh_from_db()
+    assert (job.state, job.attempt) == (State.SUCCEEDED, 1)
 
 
 def test_deaths_of_one_kind_have_one_fingerprint():
