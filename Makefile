@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
-TWO_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
+TWO_AT_A_TIME := -n 2 --dist loadfile
 ARGS ?=
 
 help: ## List these commands

@@ -48,12 +48,6 @@ def pytest_configure(config: pytest.Config) -> None:
     django.setup()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that run whole sites come first, so that at the end no process of two is left with them alone."""
-    slow = {item.path for item in items if item.get_closest_marker("chaos") or item.get_closest_marker("browser")}
-    items.sort(key=lambda item: item.path not in slow)
-
-
 def start_valkey(servers: ExitStack) -> None:
     log = Path(os.environ["DATA_DIR"], "valkey.log")
     valkey = Processes({"valkey": procfile(ROOT / "Procfile")["valkey"]}, output=servers.enter_context(log.open("w")))
