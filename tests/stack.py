@@ -143,6 +143,11 @@ class Stack:
             Entry.objects.all().delete()
             yield self
 
+    def files(self, *folders: str) -> set[Path]:
+        """What lies below these folders of its DATA_DIR. By os.walk(), since they may go while it looks."""
+        places = [self.folder / name for name in folders]
+        return {Path(folder, name) for place in places for folder, _, names in os.walk(place) for name in names}
+
     def healthy(self) -> bool:
         try:
             return self.http.get("/health").is_success

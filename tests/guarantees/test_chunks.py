@@ -67,16 +67,12 @@ def done(job_id: str) -> float:
     return sum(one.state == State.SUCCEEDED for one in found) / len(found) if found else 0.0
 
 
-def left_in(site: Stack) -> list[Path]:
-    return [Path(folder, name) for folder, _, names in os.walk(site.folder / "work") for name in names]
-
-
 def test_a_worker_that_joins_takes_its_share_and_a_cancelled_video_leaves_nothing(site, client, video):
     location, job_id = upload(client, video)
     with site.inside():
         wait_until(lambda: len({one.worker for one in running(job_id)}) == 2, timeout=PATIENCE)
         Job.objects.filter(pk=job_id).cancel()
-        wait_until(lambda: not left_in(site) and not mentioning(f"{site.folder}/work"))
+        wait_until(lambda: not site.files("work") and not mentioning(f"{site.folder}/work"))
         assert {one.state for one in parts(job_id)} <= {State.SUCCEEDED, State.CANCELLED}
     assert client.job(location)["state"] == "cancelled"
 
@@ -94,7 +90,7 @@ def test_a_worker_killed_at_80_percent_costs_at_most_one_chunk(site, client, vid
         print(f"\nKilled at 80 %: {sum(attempts)} of {len(attempts)} parts were begun again")
         assert sum(attempts) <= 1, "more than what the worker was at"
     check_seams(site, client, job)
-    assert not left_in(site)
+    wait_until(lambda: not site.files("work"))
 
 
 @pytest.mark.skipif(not LONG, reason="takes minutes: a video for one core, and again for two")

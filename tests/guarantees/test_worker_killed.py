@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from config.processes import GRACE
 from jobs.models import Job, State
 from tests.client import Client
 from tests.linux import mentioning
@@ -99,10 +100,10 @@ def test_a_stopped_worker_hands_its_jobs_back_at_once_and_unspent(workers):
     job = long.enqueue(number=1, seconds=60)
     wait_until(lambda: state_of(job) == State.RUNNING and job.note)
     child = int(job.note.split()[1])
-    began = time.monotonic()
-    workers.stop("worker-media")
-    assert time.monotonic() - began < LEASE, "it waited for the job"
-    assert (state_of(job), job.attempt, job.errors) == (State.QUEUED, 0, [])
+    workers.processes["worker-media"].ask_to_end()
+    wait_until(lambda: state_of(job) == State.QUEUED, timeout=LEASE)
+    assert (job.attempt, job.errors) == (0, [])
+    workers.processes["worker-media"].wait(time.monotonic() + GRACE)
     assert not os.path.exists(f"/proc/{child}")
     workers.start_again("worker-media")
     wait_until(lambda: state_of(job) == State.RUNNING)

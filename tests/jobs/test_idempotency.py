@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -53,16 +52,8 @@ def made(site: Stack, client: Client) -> tuple[int, int, int]:
     """How many videos, jobs and files this person has."""
     with site.inside():
         videos = Video.objects.filter(owner=client.user)
-        files = [path for video in videos for path in files_of(site, video.pk)]
+        files = site.files(*(f"media/videos/{video.pk}" for video in videos))
         return len(videos), Job.objects.filter(owner=client.user).count(), len(files)
-
-
-def files_of(site: Stack, video_id: Any) -> list[Path]:
-    return [path for path in (site.folder / "media" / "videos" / str(video_id)).rglob("*") if path.is_file()]
-
-
-def all_files(site: Stack) -> set[Path]:
-    return {path for name in ("media", "uploads") for path in (site.folder / name).rglob("*") if path.is_file()}
 
 
 def test_the_same_request_again_gets_the_same_answer_and_makes_nothing(site, client, key):
@@ -70,7 +61,7 @@ def test_the_same_request_again_gets_the_same_answer_and_makes_nothing(site, cli
     assert first.status_code == 202
     assert "idempotent-replayed" not in first.headers
     client.post(f"{first.headers['location']}/cancel").raise_for_status()
-    files = all_files(site)
+    files = site.files("media", "uploads")
 
     for _ in range(3):
         again = send(client, key)
@@ -80,8 +71,9 @@ def test_the_same_request_again_gets_the_same_answer_and_makes_nothing(site, cli
             assert again.headers[name] == first.headers[name]
 
     assert made(site, client) == (1, 1, 1)
-    assert all_files(site) == files
-    assert files_of(site, first.json()["links"]["video"].rpartition("/")[2])[0].read_bytes() == CLIP
+    assert site.files("media", "uploads") == files
+    [file] = site.files(f"media/videos/{first.json()['links']['video'].rpartition('/')[2]}")
+    assert file.read_bytes() == CLIP
 
 
 def test_a_large_file_is_stored_whole_although_it_was_read_to_recognise_it(site, client, key):
@@ -89,7 +81,7 @@ def test_a_large_file_is_stored_whole_although_it_was_read_to_recognise_it(site,
     large = CLIP * 300_000
     first = send(client, key, content=large)
     assert send(client, key, content=large).content == first.content
-    [file] = files_of(site, first.json()["links"]["video"].rpartition("/")[2])
+    [file] = site.files(f"media/videos/{first.json()['links']['video'].rpartition('/')[2]}")
     assert file.read_bytes() == large
 
 
@@ -107,7 +99,7 @@ def test_without_a_key_or_with_another_the_same_request_is_done_again(site, clie
 
 
 def test_of_many_at_once_one_is_done_and_the_others_get_its_answer_or_are_asked_to_wait(site, client, key):
-    files = len(all_files(site))
+    files = len(site.files("media", "uploads"))
     with ThreadPoolExecutor(8) as senders:
         answers = list(senders.map(lambda _: send(client, key), range(24)))
 
@@ -118,7 +110,7 @@ def test_of_many_at_once_one_is_done_and_the_others_get_its_answer_or_are_asked_
     assert len({answer.content for answer in done}) == 1
     assert sum("idempotent-replayed" not in answer.headers for answer in done) == 1
     assert made(site, client) == (1, 1, 1)
-    assert len(all_files(site)) == files + 1
+    assert len(site.files("media", "uploads")) == files + 1
     assert send(client, key).content == done[0].content
 
 

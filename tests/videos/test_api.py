@@ -70,8 +70,7 @@ def made(client: Client, location: str) -> dict[str, Any]:
 
 def stored(site: Stack, job: dict[str, Any] | None = None) -> set[Path]:
     """The files that the site keeps of its users, or of the video of this job and of the job itself."""
-    folders = [site.folder / name for name in ("media", "uploads", "work")]
-    files = {path for folder in folders for path in folder.rglob("*") if path.is_file()}
+    files = site.files("media", "uploads", "work")
     if job is None:
         return files
     ids = {job["id"], job["links"]["video"].rpartition("/")[2]}
