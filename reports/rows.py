@@ -87,8 +87,11 @@ def copied(period: Period, owner: Any) -> Iterator[Any]:
         until=sql.Literal(until),
         owner=sql.Literal(owner and owner.pk),
     )
-    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(query) as copy:
-        yield from copy
+    with connection.wrap_database_errors, connection.cursor() as cursor:
+        # Joining and converting is for several processes. As so many rows come back, PostgreSQL would leave it to one.
+        cursor.execute("SET LOCAL parallel_tuple_cost = 0")
+        with cursor.copy(query) as copy:
+            yield from copy
 
 
 def fetched(period: Period, owner: Any) -> Iterator[bytes]:
