@@ -3,7 +3,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import views as auth
 from django.contrib.messages.views import SuccessMessageMixin
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse_lazy
 
 from accounts import views
@@ -35,6 +35,17 @@ class ChangePassword(WithdrawAccess, SuccessMessageMixin, auth.PasswordChangeVie
     success_message = "Your new password is set. All other browsers are logged out."
 
 
+class LogOut(auth.LogoutView):
+    """Django's own signal of it comes while the session still works, so whatever it closed could open again."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        user = request.user
+        response = super().post(request, *args, **kwargs)
+        if user.is_authenticated:
+            access_withdrawn.send(sender=User, user=user)
+        return response
+
+
 login = auth.LoginView.as_view(
     template_name="accounts/login.html",
     redirect_authenticated_user=True,
@@ -46,7 +57,7 @@ link_sent = auth.PasswordResetDoneView.as_view(template_name="accounts/link_sent
 urlpatterns = [
     path("signup", views.sign_up, name="sign_up"),
     path("login", login, name="login"),
-    path("logout", auth.LogoutView.as_view(), name="logout"),
+    path("logout", LogOut.as_view(), name="logout"),
     path("password-reset", lost_password, name="password_reset"),
     path("password-reset/sent", link_sent, name="password_reset_done"),
     path("password-reset/<uidb64>/<token>", ChooseNewPassword.as_view(), name="password_reset_confirm"),

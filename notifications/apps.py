@@ -5,7 +5,6 @@ class NotificationsConfig(AppConfig):
     name = "notifications"
 
     def ready(self) -> None:
-        from django.contrib.auth.signals import user_logged_out
         from django.utils.module_loading import autodiscover_modules
 
         from jobs.signals import job_changed
@@ -14,4 +13,3 @@ class NotificationsConfig(AppConfig):
         autodiscover_modules("tasks")  # what concerns its owner is known of every task, in web servers too
         job_changed.connect(browser.push, dispatch_uid="browser")
         job_changed.connect(telling.hear, dispatch_uid="telling")
-        user_logged_out.connect(browser.close, dispatch_uid="browser")

@@ -75,8 +75,7 @@ def close(user: Any, **_: Any) -> None:
 
     Their pages connect anew, where they still may.
     """
-    if user is not None:
-        sender.send(group_of(user.pk), {"type": "logged.out", "user": user.pk})
+    sender.send(group_of(user.pk), {"type": "logged.out", "user": user.pk})
 
 
 def group_of(user_id: int) -> str:

@@ -56,7 +56,7 @@ def job_in(site: Stack, state: State, client: Client) -> str:
         if state not in (State.QUEUED, State.CANCELLED):
             [job] = mine.start("worker-1:7")
         if state == State.RETRYING:
-            job.retry(ValueError("/tmp/x.py: card 17 was declined"), "Sorry.", fail.delay_after(1, ValueError()))
+            job.retry(ValueError("/tmp/x.py: card 17 was declined"), "Sorry.", timedelta(minutes=1))
         if state == State.SUSPENDED:
             mine.suspend("Waits for its parts")
         if state == State.SUCCEEDED:

@@ -18,6 +18,7 @@ function hear(job) {
 
 let timer;
 let asking = false;
+let askAgain = false; // something has happened of which the answer on its way may not know
 
 const unfinished = () => [...document.querySelectorAll("[data-job]:is([data-state=queued], [data-state=running], [data-state=suspended], [data-state=retrying])")];
 const pause = () => (connected || !unfinished().length ? NOW_AND_THEN : OFTEN);
@@ -29,6 +30,7 @@ function askLater() {
 }
 
 async function askNow() {
+  askAgain = asking;
   if (asking || loggedOut) return;
   asking = true;
   try {
@@ -38,7 +40,8 @@ async function askNow() {
     reachable = false;
   } finally {
     asking = false;
-    askLater();
+    if (askAgain && !loggedOut) askNow();
+    else askLater();
   }
 }
 
