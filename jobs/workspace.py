@@ -12,7 +12,6 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db.models import Q
 
-from jobs.errors import LeaseLost
 from jobs.handover import SharedDisk, handover
 from jobs.interrupt import shielded
 from jobs.models import UNFINISHED, Job, JobQuerySet, State, from_now
@@ -66,7 +65,8 @@ def gathered(parts: Path, folder: Path) -> Path:
 def part(child: Job, generation: str, name: str) -> Iterator[Path | None]:
     """A path for what a child makes, in the workspace of its attempt. It is brought to its place when the block ends.
 
-    So a part is there as a whole or not at all, and is made once: the path is None if it is there already.
+    So a part is there as a whole or not at all, and is made once: the path is None if it is there already. Whoever was
+    still at one when the parent was cancelled removes all there is.
     """
     assert child.parent_id
     place = _parts_of(child.parent_id) / generation / name
@@ -77,10 +77,9 @@ def part(child: Job, generation: str, name: str) -> Iterator[Path | None]:
         with workspace(child) as folder:
             yield folder / name
             handover().put(folder / name, place)
-    except LeaseLost:
+    finally:
         if Job.objects.filter(pk=child.parent_id, state=State.CANCELLED).exists():
             discard_parts(child.parent_id)
-        raise
 
 
 def discard_parts(parent_id: UUID | None) -> None:

@@ -25,6 +25,7 @@ class Announcer:
         self._ledger = ledger
         self._url = url
         self._secret = secret
+        self._telling = asyncio.Lock()  # two at a time would tell each event twice
 
     async def run(self) -> None:
         """Tell what is due, for as long as the sandbox lives."""
@@ -36,11 +37,12 @@ class Announcer:
             await asyncio.sleep(POLL)
 
     async def tell(self) -> None:
-        for event in self._ledger.due_events():
-            if await asyncio.to_thread(self._post, event.body.encode()):
-                self._ledger.was_heard(event)
-            else:
-                self._ledger.was_missed(event, pause_after(event))
+        async with self._telling:
+            for event in self._ledger.due_events():
+                if await asyncio.to_thread(self._post, event.body.encode()):
+                    self._ledger.was_heard(event)
+                else:
+                    self._ledger.was_missed(event, pause_after(event))
 
     def _post(self, body: bytes) -> bool:
         headers = {"Content-Type": "application/json", "Stripe-Signature": signature(body, self._secret)}

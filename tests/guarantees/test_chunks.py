@@ -71,6 +71,7 @@ def test_a_worker_that_joins_takes_its_share_and_a_cancelled_video_leaves_nothin
     location, job_id = upload(client, video)
     with site.inside():
         wait_until(lambda: len({one.worker for one in running(job_id)}) == 2, timeout=PATIENCE)
+        wait_until(lambda: site.files("work/parts"), timeout=PATIENCE)
         Job.objects.filter(pk=job_id).cancel()
         wait_until(lambda: not site.files("work") and not mentioning(f"{site.folder}/work"))
         assert {one.state for one in parts(job_id)} <= {State.SUCCEEDED, State.CANCELLED}

@@ -11,6 +11,7 @@ from jobs import workspace
 from jobs.models import UNFINISHED, Job, State
 from jobs.tasks import clean_workspaces
 from jobs.worker import work
+from tests.trial import tasks
 from tests.trial.tasks import record
 
 pytestmark = pytest.mark.django_db
@@ -51,3 +52,14 @@ def test_the_clock_removes_what_nobody_can_need_and_nothing_else(work_dir: Path,
     assert (job.state, job.result) == (State.SUCCEEDED, len(gone))
     assert not any(map(Path.exists, gone))
     assert all((path / "attempt" / "chunk.mp4").exists() for path in kept)
+
+
+def test_a_part_made_while_its_parent_is_cancelled_does_not_stay(work_dir: Path) -> None:
+    parent = tasks.whole.enqueue(parts=0)
+    child = tasks.part.job(number=1, seconds=0, broken=False)
+    child.parent = parent
+    generation = workspace.parts_folder(parent).name
+    with workspace.part(child, generation, "chunk") as path:
+        path.write_bytes(b"moving pictures")
+        Job.objects.filter(pk=parent.pk).cancel()
+    assert not [path for path in work_dir.rglob("*") if path.is_file()]
