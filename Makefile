@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
-TWO_AT_A_TIME := -n 2 --dist loadfile
+SEVERAL_AT_A_TIME := -n 3 --dist loadfile
 ARGS ?=
 
 help: ## List these commands
@@ -15,10 +15,10 @@ dev: .venv/run node_modules/.package-lock.json ## Run the site on this machine. 
 	@exec $(BIN)/python manage.py dev
 
 test: .venv/dev browser ## Run the tests. ARGS goes to pytest: make test ARGS="-k cancel"
-	@exec $(PYTEST) $(TWO_AT_A_TIME) $(ARGS)
+	@exec $(PYTEST) $(SEVERAL_AT_A_TIME) $(ARGS)
 
 test-sqlite: .venv/dev browser ## Run the tests on SQLite instead of PostgreSQL
-	@DATABASE_URL=sqlite exec $(PYTEST) $(TWO_AT_A_TIME) $(ARGS)
+	@DATABASE_URL=sqlite exec $(PYTEST) $(SEVERAL_AT_A_TIME) $(ARGS)
 
 chaos: .venv/dev ## Run the tests that kill workers, brokers and databases, in their long form
 	@CHAOS=long exec $(PYTEST) -m chaos -s -o faulthandler_timeout=3600 $(ARGS)
