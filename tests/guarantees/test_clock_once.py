@@ -67,7 +67,8 @@ def assert_each_slot_made_one_job() -> None:
         assert moments == slots.coming(entry.times, moments[0] - slots.INSTANT, len(moments))
         assert {outcome for _, outcome, _ in found} == {"fired"}
         assert [key for _, _, key in found] == [f"{entry.name}@{slot.isoformat()}" for slot in moments]
-    made = Counter(Job.objects.filter(key__startswith="trial ").values_list("key", flat=True))  # the beats go on meanwhile
+    # First the jobs, since the beats go on meanwhile.
+    made = Counter(Job.objects.filter(key__startswith="trial ").values_list("key", flat=True))
     assert max(made.values()) == 1
     assert set(made) <= set(trial_slots().values_list("job__key", flat=True))
 
