@@ -11,8 +11,7 @@ from jobs import workspace
 from jobs.models import UNFINISHED, Job, State
 from jobs.tasks import clean_workspaces
 from jobs.worker import work
-from tests.trial import tasks
-from tests.trial.tasks import record
+from tests.trial.tasks import part, record, whole
 
 pytestmark = pytest.mark.django_db
 
@@ -55,8 +54,8 @@ def test_the_clock_removes_what_nobody_can_need_and_nothing_else(work_dir: Path,
 
 
 def test_a_part_made_while_its_parent_is_cancelled_does_not_stay(work_dir: Path) -> None:
-    parent = tasks.whole.enqueue(parts=0)
-    child = tasks.part.job(number=1, seconds=0, broken=False)
+    parent = whole.enqueue(parts=0)
+    child = part.job(number=1, seconds=0, broken=False)
     child.parent = parent
     generation = workspace.parts_folder(parent).name
     with workspace.part(child, generation, "chunk") as path:
